@@ -1,0 +1,160 @@
+/*
+ * sio.h - Socket.IO protocol 5, server side, over an Engine.IO session: namespaces, events, acknowledgements.
+ *
+ * A client is one Engine.IO session; a socket is its membership in one namespace, embedded in whatever the user keeps
+ * for it. What the events mean is the user's.
+ *
+ *   client: 40/room,{auth}  ──▶ on_connect(): returns a socket (CONNECTING), or NULL: refused
+ *                               sio_socket_accept()  ──▶ CONNECTED  40/room,{"sid":…}
+ *                               sio_socket_refuse()  ──▶ GONE       44/room,{"message":…}
+ *   client: 42/room,id[…]   ──▶ on_event()        only while CONNECTED
+ *   client: 41/room,        ──▶ on_disconnect()   GONE
+ *   session over            ──▶ on_disconnect() for each socket, then on_client_close()
+ *
+ * A CONNECT may be held as long as need be: on_connect() returns its socket and accepts it later. Events that come
+ * meanwhile close the connection, as in the reference (clients send none before the reply). Packets for a namespace that
+ * is not joined are ignored, since namespaces are rooms here, and one may have been left a moment ago.
+ *
+ * Thread  One; time is an argument.
+ */
+#ifndef PARLEY_WIRE_SIO_H
+#define PARLEY_WIRE_SIO_H
+
+#include "eio.h"
+#include "json.h"
+
+enum {
+    SIO_NAMESPACE_BYTES_MAX = 255, /* with its '/'; longer ones are refused as unknown */
+    SIO_ATTACHMENTS_MAX = 10,
+    SIO_ACK_DIGITS_MAX = 10,
+};
+
+enum sio_packet_type {
+    SIO_CONNECT = '0',
+    SIO_DISCONNECT = '1',
+    SIO_EVENT = '2',
+    SIO_ACK = '3',
+    SIO_CONNECT_ERROR = '4',
+    SIO_BINARY_EVENT = '5',
+    SIO_BINARY_ACK = '6',
+};
+
+struct sio_packet {
+    enum sio_packet_type type;
+    struct bytes namespace; /* with its '/'; "/" where absent */
+    bool has_ack_id;
+    uint64_t ack_id;
+    uint32_t attachments;
+    struct bytes payload; /* scanned JSON without blanks around it, len 0 when absent */
+};
+
+enum sio_result {
+    SIO_OK,
+    SIO_BAD_TYPE,
+    SIO_BAD_ATTACHMENTS, /* no count, or more than SIO_ATTACHMENTS_MAX */
+    SIO_BAD_ACK,         /* not 1..SIO_ACK_DIGITS_MAX digits */
+    SIO_BAD_PAYLOAD,     /* no JSON, or not of the form that the type asks for */
+    SIO_RESERVED_EVENT,  /* connect, connect_error, disconnect, disconnecting, newListener, removeListener */
+};
+
+/*
+ * Reads  <type>[<attachments>-][/nsp,][ack][json]  (Socket.IO protocol 5, "Packet encoding"). Accepts "40/room" without
+ * its comma. Allocates nothing: the result borrows from @text. @ret_packet is written only on SIO_OK.
+ */
+MUST_USE enum sio_result sio_parse(struct bytes text, struct sio_packet *ret_packet);
+
+/* Of a scanned event payload ["name", …]: its name as JSON (a string with quotes, or a number) and what follows it. */
+void sio_event_split(struct bytes payload, struct bytes *ret_name, struct json_iterator *ret_arguments);
+
+struct sio_client;
+struct sio_socket;
+
+struct sio_event {
+    struct bytes payload; /* the scanned array: ["name", argument, …] */
+    bool has_ack_id;      /* the client waits for sio_socket_ack(…, ack_id, …) */
+    uint64_t ack_id;
+    bool has_binary; /* it had attachments; the payload then holds their placeholders */
+};
+
+struct sio_callbacks {
+    /*
+     * The client wants to join @namespace with @auth (a scanned JSON object, or len 0). Returns the socket that it is
+     * to have, prepared with sio_socket_init(), or NULL after having refused with sio_client_refuse().
+     */
+    struct sio_socket *(*on_connect)(struct sio_client *client, struct bytes namespace, struct bytes auth,
+                                     uint64_t now_ms);
+    void (*on_event)(struct sio_socket *socket, const struct sio_event *event, uint64_t now_ms);
+    /* The socket is GONE: left by the client, or its session is over. The user frees it; nothing is sent. */
+    void (*on_disconnect)(struct sio_socket *socket, uint64_t now_ms);
+    /* The session is over, after on_disconnect() of its sockets. See eio_callbacks.on_close. */
+    void (*on_client_close)(struct sio_client *client, enum eio_close_reason reason, uint64_t now_ms);
+};
+
+/* Shared by all clients of a server; must outlive them. sio_settings_init() sets eio.callbacks.on_message and on_close. */
+struct sio_settings {
+    struct eio_settings eio;
+    uint32_t connect_timeout_ms; /* time to join the first namespace */
+    struct sio_callbacks callbacks;
+};
+
+void sio_settings_init(struct sio_settings *settings);
+
+enum sio_socket_state { SIO_CONNECTING, SIO_CONNECTED, SIO_GONE };
+
+struct sio_socket {
+    struct sio_client *client;
+    struct sio_socket *next; /* of the client's sockets */
+    const char *namespace;   /* borrowed from the user, with its '/'; must outlive the socket */
+    uint8_t namespace_len;
+    uint8_t state; /* enum sio_socket_state */
+};
+
+struct sio_client {
+    struct eio_session eio;
+    struct timer connect_timeout;
+    struct sio_socket *sockets;
+};
+
+/* The client that @session is part of. */
+static inline struct sio_client *sio_client_of(struct eio_session *session)
+{
+    return CONTAINER_OF(session, struct sio_client, eio);
+}
+
+void sio_client_open(struct sio_client *client, const struct sio_settings *settings, const char sid[EIO_SID_BYTES],
+                     uint64_t now_ms);
+
+/* Frees what the client holds; its sockets must be gone. */
+void sio_client_release(struct sio_client *client);
+
+/* The client's socket in @namespace, or NULL. */
+struct sio_socket *sio_client_find(const struct sio_client *client, struct bytes namespace);
+
+/* Sends a CONNECT_ERROR. @message is plain text; @data is JSON, or len 0 for none. */
+void sio_client_refuse(struct sio_client *client, struct bytes namespace, struct bytes message, struct bytes data);
+
+void sio_socket_init(struct sio_socket *socket, const char *namespace, size_t namespace_len);
+
+/* Sends the CONNECT reply with @sid, and @pid unless its len is 0. */
+void sio_socket_accept(struct sio_socket *socket, struct bytes sid, struct bytes pid);
+
+/* Sends a CONNECT_ERROR; the socket is GONE, without on_disconnect(). */
+void sio_socket_refuse(struct sio_socket *socket, struct bytes message, struct bytes data);
+
+/* Takes the socket from its client without a word to the peer: it is GONE, without on_disconnect(). */
+void sio_socket_detach(struct sio_socket *socket);
+
+/* Sends an event; @arguments is the JSON between '[' and ']', the name first. */
+void sio_socket_emit(struct sio_socket *socket, struct bytes arguments);
+
+/* Sends an acknowledgement; @arguments is the JSON between '[' and ']', and may be empty. */
+void sio_socket_ack(struct sio_socket *socket, uint64_t ack_id, struct bytes arguments);
+
+/*
+ * Appends a whole WebSocket text frame with the event (or acknowledgement) packet for a namespace to @out: what
+ * sio_socket_emit() and sio_socket_ack() send, for users that keep frames of their own.
+ */
+void sio_append_event_frame(struct buf *out, struct bytes namespace, struct bytes arguments);
+void sio_append_ack_frame(struct buf *out, struct bytes namespace, uint64_t ack_id, struct bytes arguments);
+
+#endif
