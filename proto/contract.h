@@ -20,6 +20,7 @@ enum {
     CONTRACT_PAGE = 256,        /* messages of a range reply, and the grid that gateways ask in: 256k+1 … 256k+256 */
     CONTRACT_ROOM_BYTES_MAX = 64,
     CONTRACT_SENDER_CHARS_MAX = 32,
+    CONTRACT_APPEND_MESSAGES_MAX = 16384, /* so that the reply, some 22 bytes an outcome, fits into a payload too */
     CONTRACT_CLIENT_ID_BYTES_MAX = 64,
     CONTRACT_SUBJECT_BYTES_MAX = 256, /* of a subject with its NUL; a room token is at most 3 × 64 bytes */
 };

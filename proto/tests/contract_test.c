@@ -1,0 +1,497 @@
+#include "proto/contract.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define assert_bytes(actual, expected) assert_true(bytes_equal(actual, expected))
+
+/* The decoded slice is the expected one, and a NUL is behind it. */
+static void assert_slice(struct bytes actual, struct bytes expected)
+{
+    assert_bytes(actual, expected);
+    assert_int_equal(actual.data[actual.len], '\0');
+}
+
+static void an_append_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    struct contract_new_message messages[] = {
+        {BYTES("ann"), BYTES("s1"), BYTES("c1"), BYTES("hello")},
+        {BYTES("bob"), BYTES(""), BYTES("c2"), BYTES("a\0b")}, /* U+0000 is not cut off */
+        {BYTES(""), BYTES(""), BYTES(""), BYTES("")},
+    };
+    struct contract_append append = {
+        .room = BYTES("lobby"),
+        .repeat = true,
+        .gateway = BYTES("g"),
+        .message_count = COUNT_OF(messages),
+        .messages = messages,
+    };
+    struct buf out = BUF_INIT;
+    contract_encode_append(&out, &append);
+    struct contract_append *back = contract_decode_append(buf_bytes(&out));
+    buf_release(&out); /* the decoded object borrows nothing */
+    assert_non_null(back);
+    assert_slice(back->room, append.room);
+    assert_slice(back->gateway, append.gateway);
+    assert_true(back->repeat);
+    assert_int_equal(back->message_count, COUNT_OF(messages));
+    for (size_t i = 0; i < COUNT_OF(messages); i++) {
+        assert_slice(back->messages[i].sender, messages[i].sender);
+        assert_slice(back->messages[i].session, messages[i].session);
+        assert_slice(back->messages[i].client_id, messages[i].client_id);
+        assert_slice(back->messages[i].body, messages[i].body);
+    }
+    contract_free(back);
+}
+
+static void an_append_reply_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    struct contract_outcome outcomes[] = {
+        {.id = UINT64_MAX, .at_ms = 1700000000000, .duplicate = true},
+        {.refusal = BYTES("the text is too long")},
+    };
+    struct contract_append_reply reply = {
+        .status = CONTRACT_OK,
+        .epoch = 7,
+        .head = 9,
+        .outcome_count = COUNT_OF(outcomes),
+        .outcomes = outcomes,
+        .reason = BYTES("because"),
+    };
+    struct buf out = BUF_INIT;
+    contract_encode_append_reply(&out, &reply);
+    struct contract_append_reply *back = contract_decode_append_reply(buf_bytes(&out));
+    buf_release(&out);
+    assert_non_null(back);
+    assert_int_equal(back->status, CONTRACT_OK);
+    assert_int_equal(back->epoch, 7);
+    assert_int_equal(back->head, 9);
+    assert_slice(back->reason, reply.reason);
+    assert_int_equal(back->outcome_count, 2);
+    assert_true(back->outcomes[0].id == UINT64_MAX);
+    assert_true(back->outcomes[0].at_ms == 1700000000000);
+    assert_true(back->outcomes[0].duplicate);
+    assert_int_equal(back->outcomes[1].id, 0);
+    assert_false(back->outcomes[1].duplicate);
+    assert_slice(back->outcomes[1].refusal, outcomes[1].refusal);
+    contract_free(back);
+}
+
+static void each_status_comes_back_and_an_unknown_one_does_not(void **state)
+{
+    (void)state;
+    for (int status = CONTRACT_OK; status <= CONTRACT_INVALID + 1; status++) {
+        struct contract_append_reply reply = {.status = (enum contract_status)status};
+        struct buf out = BUF_INIT;
+        contract_encode_append_reply(&out, &reply);
+        struct contract_append_reply *back = contract_decode_append_reply(buf_bytes(&out));
+        assert_int_equal(back != NULL, status <= CONTRACT_INVALID);
+        if (back != NULL) {
+            assert_int_equal(back->status, status);
+        }
+        contract_free(back);
+        buf_release(&out);
+    }
+}
+
+/* BYTES() is no constant expression. */
+#define TEXT(literal)                \
+    {                                \
+        literal, sizeof(literal) - 1 \
+    }
+
+static struct contract_stored_message stored[] = {
+    {TEXT("ann"), TEXT("s1"), TEXT("c1"), TEXT("hello"), 1},
+    {TEXT("bob"), TEXT("s2"), TEXT("c2"), TEXT("\xf0\x9f\x98\x80"), UINT64_MAX},
+};
+
+static void assert_stored(const struct contract_stored_message *messages, size_t count)
+{
+    assert_int_equal(count, COUNT_OF(stored));
+    for (size_t i = 0; i < count; i++) {
+        assert_slice(messages[i].sender, stored[i].sender);
+        assert_slice(messages[i].session, stored[i].session);
+        assert_slice(messages[i].client_id, stored[i].client_id);
+        assert_slice(messages[i].body, stored[i].body);
+        assert_true(messages[i].at_ms == stored[i].at_ms);
+    }
+}
+
+static void a_batch_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    struct contract_room_event event = {
+        .room = BYTES("lobby"),
+        .type = CONTRACT_BATCH,
+        .batch = {.epoch = 3, .first_id = 41, .message_count = 2, .messages = stored},
+    };
+    struct buf out = BUF_INIT;
+    contract_encode_room_event(&out, &event);
+    struct contract_room_event *back = contract_decode_room_event(buf_bytes(&out));
+    buf_release(&out);
+    assert_non_null(back);
+    assert_slice(back->room, event.room);
+    assert_int_equal(back->type, CONTRACT_BATCH);
+    assert_int_equal(back->batch.epoch, 3);
+    assert_int_equal(back->batch.first_id, 41);
+    assert_stored(back->batch.messages, back->batch.message_count);
+    contract_free(back);
+}
+
+static void a_batch_whose_ids_overflow_or_that_is_empty_is_malformed(void **state)
+{
+    (void)state;
+    const struct {
+        uint64_t first_id;
+        size_t count;
+        bool is_valid;
+    } cases[] = {
+        {0, 1, false},
+        {1, 0, false},
+        {1, 1, true},
+        {UINT64_MAX - 2, 2, true},
+        {UINT64_MAX - 1, 2, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct contract_room_event event = {
+            .room = BYTES("lobby"),
+            .type = CONTRACT_BATCH,
+            .batch = {.first_id = cases[i].first_id,
+                      .message_count = cases[i].count,
+                      .messages = stored},
+        };
+        struct buf out = BUF_INIT;
+        contract_encode_room_event(&out, &event);
+        struct contract_room_event *back = contract_decode_room_event(buf_bytes(&out));
+        assert_int_equal(back != NULL, cases[i].is_valid);
+        contract_free(back);
+        buf_release(&out);
+    }
+}
+
+static void a_resumed_session_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    struct contract_room_event event = {
+        .room = BYTES("lobby"),
+        .type = CONTRACT_SESSION_RESUMED,
+        .resumed = {.session = BYTES("s"), .gateway = BYTES("g"), .connection = 12},
+    };
+    struct buf out = BUF_INIT;
+    contract_encode_room_event(&out, &event);
+    struct contract_room_event *back = contract_decode_room_event(buf_bytes(&out));
+    buf_release(&out);
+    assert_non_null(back);
+    assert_int_equal(back->type, CONTRACT_SESSION_RESUMED);
+    assert_slice(back->resumed.session, BYTES("s"));
+    assert_slice(back->resumed.gateway, BYTES("g"));
+    assert_int_equal(back->resumed.connection, 12);
+    contract_free(back);
+}
+
+static void queries_come_back_as_they_were(void **state)
+{
+    (void)state;
+    struct contract_query range = {
+        .type = CONTRACT_RANGE,
+        .range = {.room = BYTES("a"), .from = 257, .to = 512, .limit = 256, .newest = true},
+    };
+    struct buf out = BUF_INIT;
+    contract_encode_query(&out, &range);
+    struct contract_query *back = contract_decode_query(buf_bytes(&out));
+    assert_non_null(back);
+    assert_int_equal(back->type, CONTRACT_RANGE);
+    assert_slice(back->range.room, BYTES("a"));
+    assert_int_equal(back->range.from, 257);
+    assert_int_equal(back->range.to, 512);
+    assert_int_equal(back->range.limit, 256);
+    assert_true(back->range.newest);
+    contract_free(back);
+
+    struct bytes rooms[] = {BYTES("a"), BYTES("b.c")};
+    struct contract_query heads = {
+        .type = CONTRACT_HEADS,
+        .heads = {.room_count = 2, .rooms = rooms},
+    };
+    buf_clear(&out);
+    contract_encode_query(&out, &heads);
+    back = contract_decode_query(buf_bytes(&out));
+    assert_non_null(back);
+    assert_int_equal(back->type, CONTRACT_HEADS);
+    assert_int_equal(back->heads.room_count, 2);
+    assert_slice(back->heads.rooms[0], BYTES("a"));
+    assert_slice(back->heads.rooms[1], BYTES("b.c"));
+    contract_free(back);
+    buf_release(&out);
+}
+
+static void replies_to_queries_come_back_as_they_were(void **state)
+{
+    (void)state;
+    struct contract_epoch_start epochs[] = {{1, 1}, {1700000000, 41}};
+    struct contract_query_reply range = {
+        .type = CONTRACT_RANGE,
+        .range = {.epoch = 1700000000,
+                  .head = 42,
+                  .oldest = 1,
+                  .first_id = 41,
+                  .message_count = 2,
+                  .messages = stored,
+                  .epoch_count = 2,
+                  .epochs = epochs},
+    };
+    struct buf out = BUF_INIT;
+    contract_encode_query_reply(&out, &range);
+    struct contract_query_reply *back = contract_decode_query_reply(buf_bytes(&out));
+    assert_non_null(back);
+    assert_int_equal(back->type, CONTRACT_RANGE);
+    assert_int_equal(back->range.epoch, 1700000000);
+    assert_int_equal(back->range.head, 42);
+    assert_int_equal(back->range.oldest, 1);
+    assert_int_equal(back->range.first_id, 41);
+    assert_stored(back->range.messages, back->range.message_count);
+    assert_int_equal(back->range.epoch_count, 2);
+    assert_int_equal(back->range.epochs[1].epoch, 1700000000);
+    assert_int_equal(back->range.epochs[1].first_id, 41);
+    contract_free(back);
+
+    struct contract_head heads[] = {{.epoch = 1, .head = 2}, {.epoch = 3, .head = 0}};
+    struct contract_query_reply head_reply = {
+        .type = CONTRACT_HEADS,
+        .heads = {.head_count = 2, .heads = heads},
+    };
+    buf_clear(&out);
+    contract_encode_query_reply(&out, &head_reply);
+    back = contract_decode_query_reply(buf_bytes(&out));
+    assert_non_null(back);
+    assert_int_equal(back->type, CONTRACT_HEADS);
+    assert_int_equal(back->heads.head_count, 2);
+    assert_int_equal(back->heads.heads[0].head, 2);
+    assert_int_equal(back->heads.heads[1].epoch, 3);
+    contract_free(back);
+    buf_release(&out);
+}
+
+static void a_refused_query_has_a_reason_and_nothing_else(void **state)
+{
+    (void)state;
+    struct contract_query_reply reply = {.status = CONTRACT_OVERLOADED, .reason = BYTES("later")};
+    struct buf out = BUF_INIT;
+    contract_encode_query_reply(&out, &reply);
+    struct contract_query_reply *back = contract_decode_query_reply(buf_bytes(&out));
+    assert_non_null(back);
+    assert_int_equal(back->status, CONTRACT_OVERLOADED);
+    assert_slice(back->reason, BYTES("later"));
+    assert_int_equal(back->range.message_count, 0);
+    contract_free(back);
+    buf_release(&out);
+}
+
+static void what_is_no_such_message_is_null(void **state)
+{
+    (void)state;
+    const struct bytes garbage[] = {
+        BYTES("\xff\xff\xff\xff\xff"), /* a tag without end */
+        BYTES("\x0a\x7f"),             /* a string longer than the payload */
+        BYTES("{\"room\":\"lobby\"}"),
+    };
+    for (size_t i = 0; i < COUNT_OF(garbage); i++) {
+        assert_null(contract_decode_append(garbage[i]));
+        assert_null(contract_decode_append_reply(garbage[i]));
+        assert_null(contract_decode_room_event(garbage[i]));
+        assert_null(contract_decode_query(garbage[i]));
+        assert_null(contract_decode_query_reply(garbage[i]));
+    }
+    /* Well-formed protobuf, but without what the message is about. */
+    assert_null(contract_decode_append(BYTES("")));
+    assert_null(contract_decode_room_event(BYTES("")));
+    assert_null(contract_decode_room_event(BYTES("\x0a\x01x")));
+    assert_null(contract_decode_query(BYTES("")));
+    assert_null(contract_decode_query_reply(BYTES(""))); /* status OK, no reply */
+    contract_free(NULL);
+}
+
+static void every_truncation_of_a_message_is_survived(void **state)
+{
+    (void)state;
+    struct contract_room_event event = {
+        .room = BYTES("lobby"),
+        .type = CONTRACT_BATCH,
+        .batch = {.epoch = 3, .first_id = 41, .message_count = 2, .messages = stored},
+    };
+    struct buf out = BUF_INIT;
+    contract_encode_room_event(&out, &event);
+    for (size_t len = 0; len < out.len; len++) {
+        char *exact = mem_copy_string(out.data, len); /* so that ASan sees a read past the end */
+        contract_free(contract_decode_room_event(bytes_of(exact, len)));
+        free(exact);
+    }
+    buf_release(&out);
+}
+
+static void a_room_name_may_have_64_bytes_and_no_more(void **state)
+{
+    (void)state;
+    char name[CONTRACT_ROOM_BYTES_MAX + 1];
+    memset(name, 'x', sizeof(name));
+    for (size_t len = CONTRACT_ROOM_BYTES_MAX; len <= CONTRACT_ROOM_BYTES_MAX + 1; len++) {
+        struct contract_append append = {.room = bytes_of(name, len)};
+        struct buf out = BUF_INIT;
+        contract_encode_append(&out, &append);
+        struct contract_append *back = contract_decode_append(buf_bytes(&out));
+        assert_int_equal(back != NULL, len <= CONTRACT_ROOM_BYTES_MAX);
+        contract_free(back);
+        buf_release(&out);
+    }
+}
+
+static void a_payload_may_have_512_kib_and_no_more(void **state)
+{
+    (void)state;
+    static char text[CONTRACT_MESSAGE_BYTES_MAX];
+    struct contract_new_message message = {.body = bytes_of(text, sizeof(text) - 100)};
+    struct contract_append append = {.room = BYTES("a"), .message_count = 1, .messages = &message};
+    struct buf out = BUF_INIT;
+    contract_encode_append(&out, &append);
+    message.body.len += CONTRACT_MESSAGE_BYTES_MAX - out.len;
+    for (int extra = 0; extra <= 1; extra++) {
+        message.body.len += (size_t)extra;
+        buf_clear(&out);
+        contract_encode_append(&out, &append);
+        assert_int_equal(out.len, CONTRACT_MESSAGE_BYTES_MAX + extra);
+        struct contract_append *back = contract_decode_append(buf_bytes(&out));
+        assert_int_equal(back != NULL, extra == 0);
+        contract_free(back);
+    }
+    buf_release(&out);
+}
+
+/* Encoded length of an Append and of a Batch with @count times the same message of @len bytes in
+ * each field. */
+static size_t append_length(size_t count, size_t len, size_t *ret_bound)
+{
+    static char text[200000];
+    struct bytes field = bytes_of(text, len);
+    struct contract_new_message messages[2] = {{field, field, field, field},
+                                               {field, field, field, field}};
+    struct contract_append append = {
+        .room = BYTES("a"), .message_count = count, .messages = messages};
+    struct buf out = BUF_INIT;
+    contract_encode_append(&out, &append);
+    size_t length = out.len;
+    buf_release(&out);
+    *ret_bound = contract_new_message_size(&messages[0]);
+    return length;
+}
+
+static size_t batch_length(size_t count, size_t len, size_t *ret_bound)
+{
+    static char text[200000];
+    struct bytes field = bytes_of(text, len);
+    struct contract_stored_message messages[2] = {{field, field, field, field, UINT64_MAX},
+                                                  {field, field, field, field, UINT64_MAX}};
+    struct contract_query_reply reply = {
+        .type = CONTRACT_RANGE,
+        .range = {.message_count = count, .messages = messages},
+    };
+    struct buf out = BUF_INIT;
+    contract_encode_query_reply(&out, &reply);
+    size_t length = out.len;
+    buf_release(&out);
+    *ret_bound = contract_stored_message_size(&messages[0]);
+    return length;
+}
+
+static void sizes_are_upper_bounds_of_what_a_message_adds(void **state)
+{
+    (void)state;
+    static const size_t lengths[] = {0, 1, 127, 128, 16383, 16384, 100000};
+    for (size_t i = 0; i < COUNT_OF(lengths); i++) {
+        size_t bound;
+        size_t one = append_length(1, lengths[i], &bound);
+        assert_true(append_length(2, lengths[i], &bound) - one <= bound);
+        assert_true(append_length(1, lengths[i], &bound) <= bound + CONTRACT_ENVELOPE_BYTES_MAX);
+        one = batch_length(1, lengths[i], &bound);
+        /* The lengths of what is around may grow by a byte too: that is the envelope's. */
+        assert_true(batch_length(2, lengths[i], &bound) - one <= bound + 2);
+        assert_true(batch_length(1, lengths[i], &bound) <= bound + CONTRACT_ENVELOPE_BYTES_MAX);
+    }
+}
+
+static void the_shard_of_a_room_never_changes(void **state)
+{
+    (void)state;
+    /* Computed once with another implementation of FNV-1a: a change would move rooms between
+     * databases. */
+    assert_int_equal(contract_shard(BYTES("lobby")), 51);
+    assert_int_equal(contract_shard(BYTES("a")), 12);
+    assert_int_equal(contract_shard(BYTES("room.one~two")), 56);
+    assert_int_equal(contract_shard(BYTES("")), 37);
+}
+
+static void subjects_are_what_the_contract_says(void **state)
+{
+    (void)state;
+    char subject[CONTRACT_SUBJECT_BYTES_MAX];
+    contract_append_subject(0, subject);
+    assert_string_equal(subject, "parley.v1.append.0");
+    contract_read_subject(63, subject);
+    assert_string_equal(subject, "parley.v1.read.63");
+    contract_room_subject(BYTES("lobby"), subject);
+    assert_string_equal(subject, "parley.v1.room.lobby");
+    contract_gateway_subject(BYTES("Gw_1-x"), subject);
+    assert_string_equal(subject, "parley.v1.gateway.Gw_1-x");
+}
+
+static void nothing_in_a_room_name_is_special_in_its_subject(void **state)
+{
+    (void)state;
+    char subject[CONTRACT_SUBJECT_BYTES_MAX];
+    contract_room_subject(BYTES("a.b~c"), subject);
+    assert_string_equal(subject, "parley.v1.room.a=2Eb=7Ec");
+    contract_room_subject(BYTES("*.>"), subject);
+    assert_string_equal(subject, "parley.v1.room.=2A=2E=3E");
+    contract_room_subject(BYTES("a=2E b\r\n\xff"), subject);
+    assert_string_equal(subject, "parley.v1.room.a=3D2E=20b=0D=0A=FF");
+}
+
+static void the_longest_room_name_fits_in_a_subject(void **state)
+{
+    (void)state;
+    char name[CONTRACT_ROOM_BYTES_MAX];
+    memset(name, '.', sizeof(name));
+    char subject[CONTRACT_SUBJECT_BYTES_MAX];
+    contract_room_subject(bytes_of(name, sizeof(name)), subject);
+    assert_int_equal(strlen(subject), strlen("parley.v1.room.") + 3 * sizeof(name));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_append_comes_back_as_it_was),
+        cmocka_unit_test(an_append_reply_comes_back_as_it_was),
+        cmocka_unit_test(each_status_comes_back_and_an_unknown_one_does_not),
+        cmocka_unit_test(a_batch_comes_back_as_it_was),
+        cmocka_unit_test(a_batch_whose_ids_overflow_or_that_is_empty_is_malformed),
+        cmocka_unit_test(a_resumed_session_comes_back_as_it_was),
+        cmocka_unit_test(queries_come_back_as_they_were),
+        cmocka_unit_test(replies_to_queries_come_back_as_they_were),
+        cmocka_unit_test(a_refused_query_has_a_reason_and_nothing_else),
+        cmocka_unit_test(what_is_no_such_message_is_null),
+        cmocka_unit_test(every_truncation_of_a_message_is_survived),
+        cmocka_unit_test(a_room_name_may_have_64_bytes_and_no_more),
+        cmocka_unit_test(a_payload_may_have_512_kib_and_no_more),
+        cmocka_unit_test(sizes_are_upper_bounds_of_what_a_message_adds),
+        cmocka_unit_test(the_shard_of_a_room_never_changes),
+        cmocka_unit_test(subjects_are_what_the_contract_says),
+        cmocka_unit_test(nothing_in_a_room_name_is_special_in_its_subject),
+        cmocka_unit_test(the_longest_room_name_fits_in_a_subject),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
