@@ -3,7 +3,7 @@
  *
  * Each program has a config.def of SETTING_* lines. From it come the struct (one field a setting), the parser, --help
  * and docs/configuration.md. A value that does not parse or is out of range ends the program's start with one sentence
- * that names the setting and says what to write.
+ * that names the setting and says what to write. A variable that is set to nothing counts as not set.
  *
  *     SETTING_STRING(nats_url, "NATS_URL", "nats://127.0.0.1:4222", "Where NATS is; several, separated by commas.")
  *     SETTING_INT(port, "PORT", 3000, 0, 65535, "Port of the page and of Socket.IO.")

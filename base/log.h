@@ -18,7 +18,10 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_LOGFMT, LOG_JSON, LOG_CONSOLE };
 
-enum { LOG_SITE_LINES_MAX = 200 };
+enum {
+    LOG_SITE_LINES_MAX = 200,
+    LOG_VALUE_BYTES_MAX = 2048, /* the rest of a longer value is cut, with an ellipsis */
+};
 
 struct log_field {
     const char *key;

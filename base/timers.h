@@ -14,13 +14,16 @@
 struct timer {
     uint64_t due_ms;
     void (*on_due)(struct timer *timer, uint64_t now_ms);
-    uint32_t slot; /* place in the heap plus one; 0: not set */
+    uint32_t slot; /* 0: not set; where it is otherwise, see timers.c */
 };
 
 struct timers {
     struct timer **heap;
     uint32_t count;
     uint32_t capacity;
+    struct timer **due; /* what the run that is going on has yet to call; NULL where cleared meanwhile */
+    uint32_t due_count;
+    uint32_t due_capacity;
 };
 
 #define TIMER_NEVER UINT64_MAX
@@ -44,12 +47,12 @@ void timers_set(struct timers *timers, struct timer *timer, uint64_t due_ms);
 /* Unsets @timer; nothing happens when it is not set. */
 void timers_clear(struct timers *timers, struct timer *timer);
 
-/* When the next timer is due, or TIMER_NEVER. */
+/* When the next timer is due, or TIMER_NEVER. Within a run, those that the run will yet call do not count. */
 uint64_t timers_next_due(const struct timers *timers);
 
 /*
  * Runs what is due at @now_ms, each timer unset before its callback, which may set and clear any timer. A timer that a
- * callback sets to @now_ms or earlier runs in the next call, so that this one ends.
+ * callback sets to @now_ms or earlier runs in the next call, so that this one ends. Not to be called by a callback.
  */
 void timers_run(struct timers *timers, uint64_t now_ms);
 
