@@ -1,0 +1,105 @@
+/**
+ * A door: a TCP port of the test's own that leads to a server, or to another one, or nowhere.
+ *
+ * A client that knows only the door meets another gateway when it reconnects, as it would behind a load balancer; and a
+ * server behind a door may take any free port at each start, while its address stays.
+ */
+import net from 'node:net';
+
+export class Door {
+    #server;
+    #target;
+    /** @type {Set<{client: net.Socket, server: net.Socket, isFrozen: boolean}>} */
+    #passages = new Set();
+
+    /**
+     * Opens a door on a free port of the loopback.
+     *
+     * @param {() => (number | null)} target tells the port that a new connection leads to; null refuses it
+     */
+    static async open(target) {
+        const door = new Door();
+        door.#target = target;
+        // Half-open connections are passed on as such: the door must not change what the two sides see.
+        door.#server = net.createServer({ allowHalfOpen: true }, (client) => door.#enter(client));
+        await new Promise((resolve, reject) => {
+            door.#server.once('error', reject);
+            door.#server.listen(0, '127.0.0.1', resolve);
+        });
+        door.#server.unref();
+        return door;
+    }
+
+    get port() {
+        return this.#server.address().port;
+    }
+
+    get url() {
+        return `http://127.0.0.1:${this.port}`;
+    }
+
+    /** Connections that stand open. */
+    get connectionCount() {
+        return this.#passages.size;
+    }
+
+    /** New connections lead elsewhere from now on; open ones stay. */
+    leadTo(target) {
+        this.#target = target;
+    }
+
+    /**
+     * The connections that are open now fall silent both ways, and neither side is told: what a dead mobile network
+     * does. New connections pass.
+     */
+    freeze() {
+        for (const passage of this.#passages) {
+            passage.isFrozen = true;
+            for (const socket of [passage.client, passage.server]) {
+                socket.unpipe();
+                socket.pause();
+            }
+        }
+    }
+
+    /** Resets the connections that are open now. */
+    cut() {
+        for (const { client, server } of this.#passages) {
+            client.resetAndDestroy();
+            server.resetAndDestroy();
+        }
+    }
+
+    async close() {
+        for (const { client, server } of this.#passages) {
+            client.destroy();
+            server.destroy();
+        }
+        await new Promise((resolve) => this.#server.close(resolve));
+    }
+
+    #enter(client) {
+        const port = this.#target();
+        if (port === null) {
+            client.on('error', () => {});
+            client.resetAndDestroy();
+            return;
+        }
+        const server = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+        const passage = { client, server, isFrozen: false };
+        this.#passages.add(passage);
+        for (const [socket, other] of [
+            [client, server],
+            [server, client],
+        ]) {
+            socket.setNoDelay(true);
+            socket.on('error', () => {});
+            socket.on('close', () => {
+                if (passage.isFrozen) return;
+                this.#passages.delete(passage);
+                other.destroy();
+            });
+            socket.pipe(other);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+/**
+ * A private nats-server behind a door, so that its address stays when it is started again.
+ */
+import { Child } from './child.mjs';
+import { Door } from './door.mjs';
+
+export class Nats {
+    /** @type {Child | null} */
+    child = null;
+    /** @type {Door} */
+    door;
+    #port = null;
+
+    static async start() {
+        const nats = new Nats();
+        nats.door = await Door.open(() => nats.#port);
+        await nats.start();
+        return nats;
+    }
+
+    get url() {
+        return `nats://127.0.0.1:${this.door.port}`;
+    }
+
+    async start() {
+        this.child = new Child('nats', 'nats-server', ['-a', '127.0.0.1', '-p', '-1']);
+        const listening = await this.child.line(/Listening for client connections on 127\.0\.0\.1:(\d+)/);
+        this.#port = Number(listening[1]);
+        await this.child.line(/Server is ready/);
+    }
+
+    async kill() {
+        this.#port = null;
+        await this.child.end('SIGKILL');
+    }
+
+    async stop() {
+        await this.kill();
+        await this.door.close();
+    }
+}

@@ -1,0 +1,99 @@
+/**
+ * Parley's two programs as processes of a stack: started on free ports, waited for, killed, started again.
+ */
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Child } from './child.mjs';
+import { eventually } from './wait.mjs';
+
+export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** Folder of parley-gateway and parley-store. */
+export const BIN_DIR = process.env.PARLEY_BIN_DIR ?? path.join(ROOT, 'build/bin');
+
+/** A program that logs `admin_listening port=<n>` and answers /readyz there. */
+class Program {
+    /** @type {Child | null} */
+    child = null;
+    /** Every life of it, for the logs. @type {Child[]} */
+    lives = [];
+    adminPort = 0;
+
+    constructor(name, binary, env) {
+        this.name = name;
+        this.binary = path.join(BIN_DIR, binary);
+        this.env = env;
+    }
+
+    get adminUrl() {
+        return `http://127.0.0.1:${this.adminPort}`;
+    }
+
+    /** Starts the process, and waits until it listens. It may not be ready yet. */
+    async launch(env = {}) {
+        this.child = new Child(this.name, this.binary, [], { env: { ...this.env, ...env }, cwd: ROOT });
+        this.lives.push(this.child);
+        this.adminPort = await this.portOf('admin_listening');
+        await this.onLaunched();
+    }
+
+    /** Starts the process, and waits until it says that it is ready. */
+    async start(env = {}) {
+        await this.launch(env);
+        await this.ready();
+    }
+
+    async ready() {
+        await eventually(async () => {
+            if (!this.child.isRunning) return true;
+            return (await fetch(`${this.adminUrl}/readyz`)).ok;
+        }, `${this.name} to be ready`);
+        if (!this.child.isRunning) throw new Error(`${this.name} ended (${this.child.ending()}) before it was ready`);
+    }
+
+    /** Ends the process without any warning. */
+    async kill() {
+        await this.child.end('SIGKILL');
+    }
+
+    /** Asks the process to end. */
+    async stop() {
+        return this.child.end('SIGTERM');
+    }
+
+    /** Its metrics, as Prometheus text. */
+    async metrics() {
+        return (await fetch(`${this.adminUrl}/metrics`)).text();
+    }
+
+    /** What a subclass learns once the process listens. */
+    async onLaunched() {}
+
+    /** The port in the line of the event, in logfmt; the event's name is a word of its own there. */
+    async portOf(event) {
+        const line = await this.child.line(new RegExp(`(?:^|[\\s="])${event}["\\s].*\\bport=(\\d+)`));
+        return Number(line[1]);
+    }
+}
+
+export class Gateway extends Program {
+    port = 0;
+
+    constructor(name, env) {
+        super(name, 'parley-gateway', { PORT: '0', HOST: '127.0.0.1', ADMIN_PORT: '0', DRAIN: '100ms', ...env });
+    }
+
+    get url() {
+        return `http://127.0.0.1:${this.port}`;
+    }
+
+    async onLaunched() {
+        this.port = await this.portOf('listening');
+    }
+}
+
+export class Store extends Program {
+    constructor(name, env) {
+        super(name, 'parley-store', { ADMIN_PORT: '0', ...env });
+    }
+}

@@ -1,0 +1,168 @@
+/**
+ * A private Postgres in a temporary folder, reached through a Unix socket: it takes no port.
+ */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chown, mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import pg from 'pg';
+import { Child } from './child.mjs';
+import { eventually } from './wait.mjs';
+
+const run = promisify(execFile);
+
+/** Where Debian, and others, keep initdb; the first that has it, then PATH. */
+const BIN_DIRS = [process.env.PARLEY_POSTGRES_BIN, '/usr/lib/postgresql/15/bin', '/usr/lib/postgresql/16/bin'];
+
+/**
+ * What is cut from durability is only what a power failure could tell: the kernel keeps written pages when a process is
+ * killed, and the tests kill nothing but processes. synchronous_commit stays on, as Parley needs it.
+ */
+const CONFIGURATION = `
+listen_addresses = ''
+fsync = off
+full_page_writes = off
+max_connections = 60
+shared_buffers = 32MB
+log_min_messages = warning
+log_line_prefix = '%m '
+`;
+
+const USER = 'parley';
+const DATABASE = 'parley';
+
+export class Postgres {
+    /** @type {Child | null} */
+    child = null;
+    #pool = null;
+
+    /**
+     * Makes a cluster in the folder and starts it.
+     *
+     * @param {string} folder an existing folder of the stack's; its path is short, for the socket's sake
+     */
+    static async start(folder) {
+        const postgres = new Postgres();
+        postgres.bin = BIN_DIRS.find((dir) => dir && existsSync(path.join(dir, 'initdb'))) ?? '';
+        postgres.data = path.join(folder, 'pg');
+        postgres.socketFolder = folder;
+        await postgres.#initialise();
+        await postgres.start();
+        await postgres.#once('postgres', `CREATE DATABASE ${DATABASE}`);
+        return postgres;
+    }
+
+    /** Connection string for libpq. */
+    get url() {
+        return `postgresql://${USER}@/${DATABASE}?host=${encodeURIComponent(this.socketFolder)}`;
+    }
+
+    /** Starts the server on its folder and waits until it answers. */
+    async start() {
+        this.child = new Child('postgres', path.join(this.bin, 'postgres'), ['-D', this.data, '-k', this.socketFolder], {
+            user: this.#account,
+        });
+        await eventually(() => {
+            if (!this.child.isRunning) return true;
+            return this.#once('postgres', 'SELECT 1');
+        }, 'Postgres to answer');
+        if (!this.child.isRunning) throw new Error(`Postgres ended: ${this.child.text('err')}`);
+    }
+
+    /**
+     * Stops the server.
+     *
+     * @param {'fast' | 'immediate'} how immediate is a crash: the next start recovers from the log
+     */
+    async stop(how = 'fast') {
+        await this.#resumeAll();
+        await this.#pool?.end();
+        this.#pool = null;
+        await this.child.end(how === 'immediate' ? 'SIGQUIT' : 'SIGINT');
+    }
+
+    /** Freezes every process of the server: connections stay open and answer nothing. */
+    async pause() {
+        for (const pid of await this.#pids()) process.kill(pid, 'SIGSTOP');
+    }
+
+    async resume() {
+        await this.#resumeAll();
+    }
+
+    /** Rows of a query, as the tests' own eyes on the database. */
+    async rows(sql, values = []) {
+        this.#pool ??= Postgres.poolOf(this.url);
+        return (await this.#pool.query(sql, values)).rows;
+    }
+
+    /** A pool that a dying server does not take the test down with. */
+    static poolOf(url) {
+        const parsed = new URL(url.replace('@/', '@localhost/'));
+        const host = parsed.searchParams.get('host');
+        const pool = new pg.Pool(
+            host
+                ? { host, user: parsed.username, database: parsed.pathname.slice(1), max: 2 }
+                : { connectionString: url, max: 2 },
+        );
+        pool.on('error', () => {});
+        return pool;
+    }
+
+    /** initdb refuses root; elsewhere whoever runs the tests will do. */
+    get #account() {
+        return process.getuid() === 0 ? 'postgres' : undefined;
+    }
+
+    async #initialise() {
+        await mkdir(this.data, { mode: 0o700 });
+        const args = ['-D', this.data, '-U', USER, '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'];
+        const program = path.join(this.bin, 'initdb');
+        if (this.#account) {
+            const [uid, gid] = await Promise.all(['-u', '-g'].map((flag) => run('id', [flag, this.#account])));
+            await chown(this.data, Number(uid.stdout), Number(gid.stdout));
+            await chown(this.socketFolder, Number(uid.stdout), Number(gid.stdout));
+            const identity = [`--reuid=${this.#account}`, `--regid=${this.#account}`, '--clear-groups'];
+            await run('setpriv', [...identity, '--pdeathsig', 'KILL', '--', program, ...args]);
+        } else {
+            await run(program, args);
+        }
+        await writeFile(path.join(this.data, 'postgresql.auto.conf'), CONFIGURATION);
+    }
+
+    async #once(database, sql) {
+        const client = new pg.Client({ host: this.socketFolder, user: USER, database });
+        client.on('error', () => {});
+        await client.connect();
+        try {
+            return (await client.query(sql)).rows;
+        } finally {
+            await client.end();
+        }
+    }
+
+    /** The server's own process first, then its children. */
+    async #pids() {
+        const pids = [this.child.pid];
+        for (const name of await readdir('/proc')) {
+            if (!/^\d+$/.test(name)) continue;
+            // The second field, the command, may hold spaces: read from behind its bracket.
+            const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '');
+            const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+            if (parent === this.child.pid) pids.push(Number(name));
+        }
+        return pids;
+    }
+
+    async #resumeAll() {
+        if (!this.child.isRunning) return;
+        for (const pid of await this.#pids()) {
+            try {
+                process.kill(pid, 'SIGCONT');
+            } catch {
+                // It has ended since it was listed.
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+/**
+ * A test is a promise to a user, and is named by it.
+ */
+import { test } from 'node:test';
+import { printLogs } from './logs.mjs';
+import { PATIENCE, within } from './wait.mjs';
+
+/** The longest that one test may take, ms. */
+const TEST_MS = 60_000;
+
+/**
+ * Declares a test. When it fails, what the processes logged since it began is printed.
+ *
+ * @param {string} name the promise, as in no_message_is_lost_when_a_gateway_dies
+ * @param {object} needs
+ * @param {import('./stack.mjs').Stack} [needs.of] skipped unless that stack is our own, to kill and to look into
+ * @param {import('./stack.mjs').Stack} [needs.database] skipped when nobody told where that stack's database is
+ * @param {number} [needs.timeoutMs]
+ * @param {(t: import('node:test').TestContext) => Promise<void>} keep
+ */
+export function promise(name, needs, keep) {
+    const timeoutMs = (needs.timeoutMs ?? TEST_MS) * PATIENCE;
+    // The runner's own limit comes second: ours prints the logs.
+    test(name, { skip: reasonToSkip(needs), timeout: timeoutMs + 10_000 }, async (t) => {
+        const began = Date.now();
+        try {
+            await within(Promise.resolve(keep(t)), `the end of ${name}`, timeoutMs);
+        } catch (error) {
+            printLogs(name, began);
+            throw error;
+        }
+    });
+}
+
+function reasonToSkip({ of, database }) {
+    if (of && !of.isOwn) return 'needs a stack of its own';
+    if (database && !database.isOwn && !process.env.PARLEY_DATABASE_URL) return 'needs PARLEY_DATABASE_URL';
+    return false;
+}
