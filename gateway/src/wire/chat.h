@@ -63,9 +63,11 @@ struct chat_request {
     /* CHAT_REQUEST_MESSAGE */
     struct buf content;
     struct buf client_id; /* empty where the client gave none */
-    /* CHAT_REQUEST_HISTORY: before and after exclude themselves; 0 where absent */
-    uint64_t before, after;
-    uint32_t limit; /* 1..CHAT_HISTORY_LIMIT_MAX */
+    /* CHAT_REQUEST_HISTORY: the newest, or those next to an id that is itself not among them */
+    enum { CHAT_HISTORY_NEWEST, CHAT_HISTORY_BEFORE, CHAT_HISTORY_AFTER } direction;
+    uint64_t before; /* CHAT_HISTORY_BEFORE: at least 1; else 0 */
+    uint64_t after;  /* CHAT_HISTORY_AFTER: 0 is the room's beginning; else 0 */
+    uint32_t limit;  /* 1..CHAT_HISTORY_LIMIT_MAX */
 };
 
 enum chat_parse_result {

@@ -8,8 +8,8 @@
  * What goes out is always a sequence of whole, unmasked WebSocket frames, one packet each: control packets in the
  * session's small outbox, and whatever else its user has (the `peek` callback), such as a room's log.
  *
- *                 first byte in          eio_session_close(), peer's fault,
- *      OPEN ───────────────────▶ OPEN ───────── timeouts, transport gone ─────────▶ CLOSING / CLOSED
+ *     OPEN ── eio_session_close(), the peer's close or fault, ping timeout ──▶ CLOSING ── all written ──▶ CLOSED
+ *       └──── transport gone, outbox full, or closed in the middle of a frame of the user's ───────────────▲
  *
  *   OPEN     packets go both ways.
  *   CLOSING  nothing is read any more; what eio_session_peek() still gives (a close frame) should be written, then the
@@ -18,8 +18,11 @@
  *
  * Thread      One; no locks.
  * Invariants  1. on_close is called exactly once for each session that was opened.
- *             2. The outbox holds at most outbox_bytes_max bytes; a session whose outbox would overflow is closed
- *                (EIO_CLOSE_OUTBOX_FULL): its peer does not read.
+ *             2. The outbox holds at most outbox_bytes_max bytes and a close frame; a session whose outbox would overflow
+ *                is closed (EIO_CLOSE_OUTBOX_FULL): its peer does not read. It is CLOSED at once, but on_close comes
+ *                with the next call that has a time (at the latest from the timers' next run), so that sending calls
+ *                back on_output alone, and a loop over many sessions may send.
+ *             3. Frames never mix: while one of the user's is half written, its rest goes first.
  */
 #ifndef PARLEY_WIRE_EIO_H
 #define PARLEY_WIRE_EIO_H
@@ -59,14 +62,19 @@ struct eio_callbacks {
     void (*on_message)(struct eio_session *session, struct bytes message, bool binary, uint64_t now_ms);
     /* The session is over; its memory stays its user's. No other callback follows, but peek and advance may. */
     void (*on_close)(struct eio_session *session, enum eio_close_reason reason, uint64_t now_ms);
-    /* There is something to write, or CLOSING/CLOSED was entered. Called at least once until the next peek. */
+    /*
+     * There is something to write, or CLOSING or CLOSED was entered (but by eio_session_advance() or by
+     * eio_session_transport_closed(), whose callers know). Called at least once until the next peek.
+     */
     void (*on_output)(struct eio_session *session);
     /*
      * Where the user sends more than the outbox: like eio_session_peek() and eio_session_advance(), which call them.
+     * Each piece is a whole frame, or, as the first one, the rest of a frame that is half written. advance returns
+     * whether a frame is half written now; that frame's rest must stay the first piece until it was written.
      * Both NULL: the outbox is all. While CLOSING they are not asked.
      */
     size_t (*peek)(struct eio_session *session, struct iovec *ret_iov, size_t iov_max);
-    void (*advance)(struct eio_session *session, size_t written);
+    bool (*advance)(struct eio_session *session, size_t written);
 };
 
 /* Shared by all sessions of a server; must outlive them. */
@@ -89,6 +97,8 @@ struct eio_session {
     struct buf outbox; /* frames; owns memory only while it holds some */
     uint8_t state;     /* enum eio_state */
     bool awaits_pong;
+    bool is_mid_frame;  /* a frame of the user's is half written */
+    bool owes_on_close; /* CLOSED because the outbox was full, and on_close was not called yet */
     char sid[EIO_SID_BYTES];
 };
 
@@ -96,12 +106,16 @@ struct eio_session {
 void eio_session_open(struct eio_session *session, const struct eio_settings *settings,
                       const char sid[EIO_SID_BYTES], uint64_t now_ms);
 
-/* Frees what the session holds. Its transport must be gone, or never use it again. Calls nothing back. */
+/*
+ * Frees what the session holds. Its transport must be gone, or never use it again. Calls nothing back, and must not be
+ * called by one of the session's own callbacks.
+ */
 void eio_session_release(struct eio_session *session);
 
 /*
  * Takes what it can of the @len bytes that the transport has read, and may change them; returns how many were taken. The
- * rest is an unfinished frame: hand it over again with more behind it. May call back.
+ * rest is an unfinished frame: hand it over again with more behind it. All are taken, unread, once it is not OPEN. May
+ * call back, and the callbacks may send and close.
  */
 size_t eio_session_receive(struct eio_session *session, char *data, size_t len, uint64_t now_ms);
 
@@ -121,13 +135,19 @@ void eio_session_end_write(struct eio_session *session);
  */
 size_t eio_session_peek(struct eio_session *session, struct iovec *ret_iov, size_t iov_max);
 
-/* @written bytes of what peek last gave were written; any number up to their sum. */
+/*
+ * @written bytes of what peek last gave were written; any number up to their sum. Nothing else of this session may have
+ * been called since that peek.
+ */
 void eio_session_advance(struct eio_session *session, size_t written);
 
-/* Ends the session from our side with a close frame of @close_code. Nothing happens unless OPEN. */
+/*
+ * Ends the session from our side with a close frame of @close_code (none where a frame of the user's is half written).
+ * Nothing happens unless OPEN.
+ */
 void eio_session_close(struct eio_session *session, enum eio_close_reason reason, uint16_t close_code, uint64_t now_ms);
 
-/* The socket is gone. Nothing happens unless OPEN. */
+/* The socket is gone: the session is CLOSED, and on_close is called unless it was. */
 void eio_session_transport_closed(struct eio_session *session, uint64_t now_ms);
 
 /* Appends an open packet's JSON: exactly the protocol's five keys. @upgrades is "[]" or "[\"websocket\"]". */

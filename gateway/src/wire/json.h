@@ -52,6 +52,9 @@ enum json_string_result {
 /* Appends the text of a scanned string value, escapes resolved, to @out. @out is unchanged on failure. */
 MUST_USE enum json_string_result json_string_decode(struct bytes string, struct buf *out);
 
+/* Whether the text of a scanned string value, escapes resolved, is @text. */
+bool json_string_equals(struct bytes string, struct bytes text);
+
 /* A scanned number value that is a non-negative integer below 2^64, written without fraction and exponent. */
 MUST_USE bool json_number_to_u64(struct bytes number, uint64_t *ret_value);
 

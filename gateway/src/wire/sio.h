@@ -4,16 +4,19 @@
  * A client is one Engine.IO session; a socket is its membership in one namespace, embedded in whatever the user keeps
  * for it. What the events mean is the user's.
  *
- *   client: 40/room,{auth}  ──▶ on_connect(): returns a socket (CONNECTING), or NULL: refused
+ *   client: 40/room,{auth}  ──▶ on_connect(): sio_socket_init() a socket (CONNECTING), or sio_client_refuse()
  *                               sio_socket_accept()  ──▶ CONNECTED  40/room,{"sid":…}
  *                               sio_socket_refuse()  ──▶ GONE       44/room,{"message":…}
  *   client: 42/room,id[…]   ──▶ on_event()        only while CONNECTED
  *   client: 41/room,        ──▶ on_disconnect()   GONE
  *   session over            ──▶ on_disconnect() for each socket, then on_client_close()
  *
- * A CONNECT may be held as long as need be: on_connect() returns its socket and accepts it later. Events that come
- * meanwhile close the connection, as in the reference (clients send none before the reply). Packets for a namespace that
- * is not joined are ignored, since namespaces are rooms here, and one may have been left a moment ago.
+ * A CONNECT may be answered within on_connect() or held as long as need be. Events that come meanwhile close the
+ * connection, as in the reference (clients send none before the reply), and so does a second CONNECT to a namespace that
+ * is joined or being joined. Packets for a namespace that is not joined are ignored, since namespaces are rooms here, and
+ * one may have been left a moment ago. Acknowledgements are ignored: this side asks for none.
+ *
+ * Binary packets close the connection for now; sio_parse() reads their headers already.
  *
  * Thread  One; time is an argument.
  */
@@ -78,11 +81,10 @@ struct sio_event {
 
 struct sio_callbacks {
     /*
-     * The client wants to join @namespace with @auth (a scanned JSON object, or len 0). Returns the socket that it is
-     * to have, prepared with sio_socket_init(), or NULL after having refused with sio_client_refuse().
+     * The client wants to join @namespace with @auth (a scanned JSON object, or len 0). Calls sio_socket_init() with the
+     * socket that it is to have, or sio_client_refuse().
      */
-    struct sio_socket *(*on_connect)(struct sio_client *client, struct bytes namespace, struct bytes auth,
-                                     uint64_t now_ms);
+    void (*on_connect)(struct sio_client *client, struct bytes namespace, struct bytes auth, uint64_t now_ms);
     void (*on_event)(struct sio_socket *socket, const struct sio_event *event, uint64_t now_ms);
     /* The socket is GONE: left by the client, or its session is over. The user frees it; nothing is sent. */
     void (*on_disconnect)(struct sio_socket *socket, uint64_t now_ms);
@@ -93,7 +95,7 @@ struct sio_callbacks {
 /* Shared by all clients of a server; must outlive them. sio_settings_init() sets eio.callbacks.on_message and on_close. */
 struct sio_settings {
     struct eio_settings eio;
-    uint32_t connect_timeout_ms; /* time to join the first namespace */
+    uint32_t connect_timeout_ms; /* time to join the first namespace; does not count while a CONNECT is held */
     struct sio_callbacks callbacks;
 };
 
@@ -104,7 +106,7 @@ enum sio_socket_state { SIO_CONNECTING, SIO_CONNECTED, SIO_GONE };
 struct sio_socket {
     struct sio_client *client;
     struct sio_socket *next; /* of the client's sockets */
-    const char *namespace;   /* borrowed from the user, with its '/'; must outlive the socket */
+    const char *namespace;   /* borrowed from the user, with its '/' */
     uint8_t namespace_len;
     uint8_t state; /* enum sio_socket_state */
 };
@@ -124,7 +126,7 @@ static inline struct sio_client *sio_client_of(struct eio_session *session)
 void sio_client_open(struct sio_client *client, const struct sio_settings *settings, const char sid[EIO_SID_BYTES],
                      uint64_t now_ms);
 
-/* Frees what the client holds; its sockets must be gone. */
+/* Frees what the client holds; its sockets are forgotten without on_disconnect(). See eio_session_release(). */
 void sio_client_release(struct sio_client *client);
 
 /* The client's socket in @namespace, or NULL. */
@@ -133,21 +135,26 @@ struct sio_socket *sio_client_find(const struct sio_client *client, struct bytes
 /* Sends a CONNECT_ERROR. @message is plain text; @data is JSON, or len 0 for none. */
 void sio_client_refuse(struct sio_client *client, struct bytes namespace, struct bytes message, struct bytes data);
 
-void sio_socket_init(struct sio_socket *socket, const char *namespace, size_t namespace_len);
+/*
+ * Makes @socket the @client's in @namespace (1..SIO_NAMESPACE_BYTES_MAX bytes, borrowed until it is GONE), CONNECTING.
+ * From here on it can be accepted or refused.
+ */
+void sio_socket_init(struct sio_socket *socket, struct sio_client *client, const char *namespace,
+                     size_t namespace_len);
 
-/* Sends the CONNECT reply with @sid, and @pid unless its len is 0. */
+/* Answers a CONNECTING socket with @sid, and @pid unless its len is 0; it is CONNECTED. */
 void sio_socket_accept(struct sio_socket *socket, struct bytes sid, struct bytes pid);
 
-/* Sends a CONNECT_ERROR; the socket is GONE, without on_disconnect(). */
+/* Answers a CONNECTING socket with a CONNECT_ERROR; it is GONE, without on_disconnect(). */
 void sio_socket_refuse(struct sio_socket *socket, struct bytes message, struct bytes data);
 
 /* Takes the socket from its client without a word to the peer: it is GONE, without on_disconnect(). */
 void sio_socket_detach(struct sio_socket *socket);
 
-/* Sends an event; @arguments is the JSON between '[' and ']', the name first. */
+/* Sends an event; @arguments is the JSON between '[' and ']', the name first. Ignored unless CONNECTED. */
 void sio_socket_emit(struct sio_socket *socket, struct bytes arguments);
 
-/* Sends an acknowledgement; @arguments is the JSON between '[' and ']', and may be empty. */
+/* Sends an acknowledgement; @arguments is the JSON between '[' and ']', may be empty. Ignored unless CONNECTED. */
 void sio_socket_ack(struct sio_socket *socket, uint64_t ack_id, struct bytes arguments);
 
 /*
