@@ -8,6 +8,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static_assert(H2O_VERSION_MAJOR == 2 && H2O_VERSION_MINOR == 2,
+              "admin_free() frees what this version of libh2o leaks: see whether yours still does");
+
 struct admin {
     struct admin_callbacks callbacks;
     h2o_globalconf_t config;
@@ -28,6 +31,7 @@ static void respond(h2o_req_t *req, int status, const char *reason, const char *
 {
     req->res.status = status;
     req->res.reason = reason;
+    req->res.content_length = body.len;
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, type, strlen(type));
     h2o_send_inline(req, body.data, body.len); /* copies */
 }
@@ -173,7 +177,9 @@ void admin_free(struct admin *admin)
         return;
     }
     h2o_socket_close(admin->listener);
+    h2o_multithread_queue_t *queue = admin->context.queue;
     h2o_context_dispose(&admin->context);
+    free(queue); /* which libh2o 2.2 closes and forgets */
     h2o_config_dispose(&admin->config);
     free(admin);
 }

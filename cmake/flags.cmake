@@ -4,10 +4,11 @@ add_compile_definitions(_GNU_SOURCE)
 add_compile_options(
     -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef
     -Wformat=2 -Wwrite-strings -Wcast-qual -Wimplicit-fallthrough
-    -Wno-gnu-zero-variadic-macro-arguments -Wno-gnu-statement-expression
     -fno-strict-aliasing -fno-omit-frame-pointer -fvisibility=hidden -g)
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
     add_compile_options(-Wlogical-op -Wduplicated-cond)
+else()
+    add_compile_options(-Wno-gnu-zero-variadic-macro-arguments -Wno-gnu-statement-expression)
 endif()
 if(PARLEY_WERROR)
     add_compile_options(-Werror)
