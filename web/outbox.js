@@ -1,0 +1,248 @@
+/**
+ * outbox.js - what this person has written and the room has not shown yet.
+ *
+ * Invariants
+ *   1. One draft is in flight at a time. So drafts reach the room in the order in which they were written, whatever
+ *      fails in between.
+ *   2. A draft keeps its client id. The room stores the same client id once, so that sending a draft again is always
+ *      safe, also when it is not known whether the first time succeeded.
+ *   3. Every draft ends where the person can see it: sent, or failed with a reason. While there is no connection it
+ *      stays "sending": that wait has no end of its own.
+ */
+
+/** Times that a draft is sent over a living connection before the person is asked what to do. */
+const ATTEMPTS_MAX = 3;
+
+/** Pause between two of them, unless the server names another. */
+const RETRY_DELAY_MS = 1000;
+
+/** Failures that the same text meets every time. All others pass. */
+const PERMANENT_CODES = new Set(['invalid_message', 'too_large', 'forbidden']);
+
+/**
+ * @typedef {'sending' | 'sent' | 'failed'} DraftState
+ *
+ * @typedef {object} Draft
+ * @property {string} clientId
+ * @property {string} content
+ * @property {DraftState} state
+ * @property {number} attempts  since it was written, or since "try again"
+ * @property {boolean} wasSent  at least once, so that the room may have it
+ * @property {string} id        the room's id for it; empty until acknowledged
+ * @property {string} reason    why it failed; empty unless it did
+ * @property {boolean} hopeless the same text would fail again
+ *
+ * @typedef {object} Failure
+ * @property {string} code
+ * @property {string} message
+ * @property {number} [retryAfter] milliseconds to wait before the next attempt
+ *
+ * @typedef {object} OutboxLinks
+ * @property {(draft: Draft, fail: (failure: Failure) => void) => void} transmit
+ *   Sends the draft once. A good answer goes to acknowledged(), a bad one or none in time to fail, which does nothing
+ *   once the attempt is over.
+ * @property {(draft: Draft) => void} changed
+ *   The draft's state or reason is another one now.
+ */
+
+export class Outbox {
+  /** @param {OutboxLinks} links */
+  constructor(links) {
+    this.#links = links;
+  }
+
+  /** @type {OutboxLinks} */
+  #links;
+  /** @type {Map<string, Draft>} By client id, in the order of writing. */
+  #drafts = new Map();
+  /** @type {Draft | null} */
+  #inFlight = null;
+  /** Counts transmissions, to tell an old attempt's failure from the present one's. */
+  #transmission = 0;
+  #isOpen = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} Set while the next attempt has to wait. */
+  #pause;
+
+  /** Whether leaving now would lose something. */
+  get hasUnsent() {
+    return this.#some((draft) => draft.state !== 'sent');
+  }
+
+  /** Whether a draft was sent whose fate is not known yet. */
+  get hasUncertain() {
+    return this.#some((draft) => draft.state === 'sending' && draft.wasSent);
+  }
+
+  /**
+   * @param {string} clientId
+   * @param {string} content
+   * @returns {Draft}
+   */
+  add(clientId, content) {
+    /** @type {Draft} */
+    const draft = {
+      clientId,
+      content,
+      state: 'sending',
+      attempts: 0,
+      wasSent: false,
+      id: '',
+      reason: '',
+      hopeless: false,
+    };
+    this.#drafts.set(clientId, draft);
+    this.#next();
+    return draft;
+  }
+
+  /** The connection is there: goes on with what waits. */
+  open() {
+    this.#isOpen = true;
+    this.#next();
+  }
+
+  /** The connection is gone. What was in flight goes again over the next one, and that is not its fault. */
+  close() {
+    this.#isOpen = false;
+    if (this.#inFlight) this.#inFlight.attempts -= 1;
+    this.#land();
+  }
+
+  /**
+   * The room has stored the draft. Late answers count too: also one to an earlier attempt, or after "failed".
+   *
+   * @param {string} clientId
+   * @param {string} id
+   */
+  acknowledged(clientId, id) {
+    const draft = this.#drafts.get(clientId);
+    if (!draft || draft.state === 'sent') return;
+    draft.id = id;
+    this.#change(draft, 'sent');
+    if (draft === this.#inFlight) this.#land();
+    this.#next();
+  }
+
+  /**
+   * The room has shown the draft as a message: it is no draft any more.
+   *
+   * @param {string} clientId
+   * @returns {boolean} whether it was one
+   */
+  shown(clientId) {
+    const draft = this.#drafts.get(clientId);
+    if (!draft) return false;
+    this.#drafts.delete(clientId);
+    draft.state = 'sent';
+    if (draft === this.#inFlight) this.#land();
+    this.#next();
+    return true;
+  }
+
+  /**
+   * The draft in flight has met a failure; one that is not in flight is left alone.
+   *
+   * @param {string} clientId
+   * @param {Failure} failure
+   */
+  failed(clientId, failure) {
+    const draft = this.#inFlight;
+    if (draft?.clientId !== clientId) return;
+    this.#land();
+
+    if (PERMANENT_CODES.has(failure.code)) {
+      draft.hopeless = true;
+      this.#change(draft, 'failed', failure.message);
+      this.#next();
+    } else if (draft.attempts >= ATTEMPTS_MAX) {
+      this.#giveUp(draft, failure.message);
+    } else {
+      this.#pause = setTimeout(() => {
+        this.#pause = undefined;
+        this.#next();
+      }, failure.retryAfter ?? RETRY_DELAY_MS);
+    }
+  }
+
+  /**
+   * Sends a failed draft again, behind what waits.
+   *
+   * @param {string} clientId
+   */
+  retry(clientId) {
+    const draft = this.#drafts.get(clientId);
+    if (draft?.state !== 'failed') return;
+    this.#drafts.delete(clientId);
+    this.#drafts.set(clientId, draft);
+    draft.attempts = 0;
+    draft.hopeless = false;
+    this.#change(draft, 'sending');
+    this.#next();
+  }
+
+  /**
+   * Forgets a failed draft.
+   *
+   * @param {string} clientId
+   * @returns {Draft | undefined} it, unless it is not there or has not failed
+   */
+  discard(clientId) {
+    const draft = this.#drafts.get(clientId);
+    if (draft?.state !== 'failed') return undefined;
+    this.#drafts.delete(clientId);
+    return draft;
+  }
+
+  /** @param {(draft: Draft) => boolean} predicate */
+  #some(predicate) {
+    for (const draft of this.#drafts.values()) if (predicate(draft)) return true;
+    return false;
+  }
+
+  #next() {
+    if (!this.#isOpen || this.#inFlight || this.#pause !== undefined) return;
+    for (const draft of this.#drafts.values()) {
+      if (draft.state !== 'sending') continue;
+      this.#inFlight = draft;
+      draft.attempts += 1;
+      draft.wasSent = true;
+      const transmission = ++this.#transmission;
+      this.#links.transmit(draft, (failure) => {
+        if (transmission === this.#transmission) this.failed(draft.clientId, failure);
+      });
+      return;
+    }
+  }
+
+  /** Nothing is in flight and nothing has to wait. */
+  #land() {
+    this.#inFlight = null;
+    clearTimeout(this.#pause);
+    this.#pause = undefined;
+  }
+
+  /**
+   * The room cannot take anything now. What waits behind @draft fails with it: it must not overtake, and the person
+   * should not have to watch each of them fail in turn.
+   *
+   * @param {Draft} draft
+   * @param {string} reason
+   */
+  #giveUp(draft, reason) {
+    this.#change(draft, 'failed', reason);
+    for (const waiting of this.#drafts.values()) {
+      if (waiting.state === 'sending') this.#change(waiting, 'failed', reason);
+    }
+  }
+
+  /**
+   * @param {Draft} draft
+   * @param {DraftState} state
+   * @param {string} [reason]
+   */
+  #change(draft, state, reason = '') {
+    draft.state = state;
+    draft.reason = reason;
+    this.#links.changed(draft);
+  }
+}
