@@ -102,7 +102,10 @@ struct eio_session {
     char sid[EIO_SID_BYTES];
 };
 
-/* Opens a session on a WebSocket: puts the open packet into the outbox and starts the heartbeat. Keeps @settings. */
+/*
+ * Opens a session on a WebSocket: puts the open packet into the outbox (and so calls on_output) and starts the heartbeat.
+ * Keeps @settings.
+ */
 void eio_session_open(struct eio_session *session, const struct eio_settings *settings,
                       const char sid[EIO_SID_BYTES], uint64_t now_ms);
 

@@ -126,7 +126,7 @@ static inline struct sio_client *sio_client_of(struct eio_session *session)
 void sio_client_open(struct sio_client *client, const struct sio_settings *settings, const char sid[EIO_SID_BYTES],
                      uint64_t now_ms);
 
-/* Frees what the client holds; its sockets are forgotten without on_disconnect(). See eio_session_release(). */
+/* Frees what the client holds; its sockets are GONE, without on_disconnect(). See eio_session_release(). */
 void sio_client_release(struct sio_client *client);
 
 /* The client's socket in @namespace, or NULL. */
@@ -156,6 +156,9 @@ void sio_socket_emit(struct sio_socket *socket, struct bytes arguments);
 
 /* Sends an acknowledgement; @arguments is the JSON between '[' and ']', may be empty. Ignored unless CONNECTED. */
 void sio_socket_ack(struct sio_socket *socket, uint64_t ack_id, struct bytes arguments);
+
+/* Appends the packet's beginning: the '4' of Engine.IO, @type, and the namespace with its comma unless it is "/". */
+void sio_append_packet_head(struct buf *out, enum sio_packet_type type, struct bytes namespace);
 
 /*
  * Appends a whole WebSocket text frame with the event (or acknowledgement) packet for a namespace to @out: what

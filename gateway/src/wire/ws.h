@@ -50,7 +50,7 @@ void ws_reader_release(struct ws_reader *reader);
 
 enum ws_event_type {
     WS_EVENT_NONE,    /* no whole frame there: come back with more bytes behind these */
-    WS_EVENT_PARTIAL, /* a fragment was taken, or part of nothing to tell: call again */
+    WS_EVENT_PARTIAL, /* a fragment was taken: call again */
     WS_EVENT_TEXT,    /* valid UTF-8 */
     WS_EVENT_BINARY,
     WS_EVENT_PING,    /* answer with a pong of the same payload */
@@ -67,8 +67,8 @@ struct ws_event {
 
 /*
  * Takes the first frame of the @len bytes at @data, which it may change. Returns how many bytes were taken: 0 with
- * WS_EVENT_NONE, otherwise the frame's length. The payload points into @data or into the reader and is valid until the
- * next call. A frame that is too long or malformed is told as soon as its header is there, without waiting for the rest.
+ * WS_EVENT_NONE, any number with WS_EVENT_ERROR, otherwise the frame's length. The payload points into @data or into the reader and is valid until the
+ * next call (give it what is left, even if that is nothing, and the reader frees a fragmented message). A frame that is too long or malformed is told as soon as its header is there, without waiting for the rest.
  */
 size_t ws_reader_next(struct ws_reader *reader, char *data, size_t len, struct ws_event *ret_event);
 

@@ -1,0 +1,264 @@
+/*
+ * eio.c - sessions over WebSocket.
+ *
+ * A state changes only in enter_closing() and enter_closed(). What is sent goes to the outbox and
+ * nowhere else; whoever owns the socket fetches it from there.
+ */
+#include "eio.h"
+
+static const char PING_PACKET[] = {EIO_PING};
+
+const char *eio_close_reason_name(enum eio_close_reason reason)
+{
+    switch (reason) {
+    case EIO_CLOSE_TRANSPORT: return "transport";
+    case EIO_CLOSE_PEER: return "peer";
+    case EIO_CLOSE_PING_TIMEOUT: return "ping_timeout";
+    case EIO_CLOSE_PROTOCOL: return "protocol";
+    case EIO_CLOSE_OUTBOX_FULL: return "outbox_full";
+    case EIO_CLOSE_SERVER: return "server";
+    }
+    ASSERT(!"a close reason");
+    return "";
+}
+
+/* Nothing is left to write, and nothing will be: gives back all memory. */
+static void enter_closed(struct eio_session *session)
+{
+    session->state = EIO_STATE_CLOSED;
+    buf_release(&session->outbox);
+}
+
+/* The outbox has grown. Whoever does not read what it asked for is not waited for. */
+static void outbox_was_filled(struct eio_session *session)
+{
+    if (session->outbox.len > session->settings->outbox_bytes_max) {
+        enter_closed(session);
+        session->owes_on_close = true;
+        timers_set(session->settings->timers, &session->heartbeat, 0);
+    }
+    session->settings->callbacks.on_output(session);
+}
+
+static void send_frame(struct eio_session *session, enum ws_opcode opcode, struct bytes payload)
+{
+    ws_append_frame(&session->outbox, opcode, payload);
+    outbox_was_filled(session);
+}
+
+/* Calls the on_close that outbox_was_filled() could not. */
+static void pay_on_close(struct eio_session *session, uint64_t now_ms)
+{
+    if (session->owes_on_close) {
+        session->owes_on_close = false;
+        timers_clear(session->settings->timers, &session->heartbeat);
+        session->settings->callbacks.on_close(session, EIO_CLOSE_OUTBOX_FULL, now_ms);
+    }
+}
+
+static void on_heartbeat(struct timer *timer, uint64_t now_ms)
+{
+    struct eio_session *session = CONTAINER_OF(timer, struct eio_session, heartbeat);
+    const struct eio_settings *settings = session->settings;
+    if (session->owes_on_close) {
+        pay_on_close(session, now_ms);
+    } else if (session->awaits_pong) {
+        eio_session_close(session, EIO_CLOSE_PING_TIMEOUT, WS_CLOSE_GOING_AWAY, now_ms);
+    } else {
+        session->awaits_pong = true;
+        timers_set(settings->timers, timer, now_ms + settings->ping_timeout_ms);
+        send_frame(session, WS_TEXT, bytes_of(PING_PACKET, sizeof(PING_PACKET)));
+    }
+}
+
+void eio_session_open(struct eio_session *session, const struct eio_settings *settings,
+                      const char sid[EIO_SID_BYTES], uint64_t now_ms)
+{
+    *session = (struct eio_session){.settings = settings, .state = EIO_STATE_OPEN};
+    memcpy(session->sid, sid, EIO_SID_BYTES);
+    ws_reader_init(&session->reader, settings->payload_bytes_max);
+    timer_init(&session->heartbeat, on_heartbeat);
+    timers_set(settings->timers, &session->heartbeat, now_ms + settings->ping_interval_ms);
+
+    size_t begin = ws_begin_frame(&session->outbox);
+    buf_append_char(&session->outbox, EIO_OPEN);
+    eio_write_open(&session->outbox, settings, sid, "[]");
+    ws_end_frame(&session->outbox, begin, WS_TEXT);
+    outbox_was_filled(session);
+}
+
+void eio_session_release(struct eio_session *session)
+{
+    timers_clear(session->settings->timers, &session->heartbeat);
+    ws_reader_release(&session->reader);
+    buf_release(&session->outbox);
+    session->state = EIO_STATE_CLOSED;
+    session->owes_on_close = false;
+}
+
+void eio_session_close(struct eio_session *session, enum eio_close_reason reason,
+                       uint16_t close_code, uint64_t now_ms)
+{
+    if (session->state != EIO_STATE_OPEN) {
+        return;
+    }
+    timers_clear(session->settings->timers, &session->heartbeat);
+    if (session->is_mid_frame) {
+        /* The rest of that frame will not come, and no frame can stand inside of another. */
+        enter_closed(session);
+    } else {
+        session->state = EIO_STATE_CLOSING;
+        ws_append_close(&session->outbox, close_code);
+    }
+    session->settings->callbacks.on_output(session);
+    session->settings->callbacks.on_close(session, reason, now_ms);
+}
+
+void eio_session_transport_closed(struct eio_session *session, uint64_t now_ms)
+{
+    bool was_open = session->state == EIO_STATE_OPEN;
+    enter_closed(session);
+    if (was_open) {
+        timers_clear(session->settings->timers, &session->heartbeat);
+        session->settings->callbacks.on_close(session, EIO_CLOSE_TRANSPORT, now_ms);
+    } else {
+        pay_on_close(session, now_ms);
+    }
+}
+
+/* Any pong counts, asked for or not, as in the reference. */
+static void on_pong(struct eio_session *session, uint64_t now_ms)
+{
+    session->awaits_pong = false;
+    timers_set(session->settings->timers, &session->heartbeat,
+               now_ms + session->settings->ping_interval_ms);
+}
+
+/* A text message: one packet. */
+static void on_packet(struct eio_session *session, struct bytes packet, uint64_t now_ms)
+{
+    switch (packet.len > 0 ? packet.data[0] : '\0') {
+    case EIO_MESSAGE:
+        session->settings->callbacks.on_message(session, bytes_skip(packet, 1), false, now_ms);
+        break;
+    case EIO_PONG: on_pong(session, now_ms); break;
+    case EIO_CLOSE: eio_session_close(session, EIO_CLOSE_PEER, WS_CLOSE_NORMAL, now_ms); break;
+    case EIO_OPEN:
+    case EIO_UPGRADE:
+    case EIO_NOOP:
+        break; /* mean nothing from a client on a WebSocket, and the reference does not mind them */
+    case EIO_PING: /* only a probe's, before an upgrade; clients do not ping in protocol 4 */
+    default: eio_session_close(session, EIO_CLOSE_PROTOCOL, WS_CLOSE_PROTOCOL_ERROR, now_ms);
+    }
+}
+
+static void on_ws_event(struct eio_session *session, const struct ws_event *event, uint64_t now_ms)
+{
+    switch (event->type) {
+    case WS_EVENT_TEXT: on_packet(session, event->payload, now_ms); break;
+    case WS_EVENT_BINARY:
+        session->settings->callbacks.on_message(session, event->payload, true, now_ms);
+        break;
+    case WS_EVENT_PING: send_frame(session, WS_PONG, event->payload); break;
+    case WS_EVENT_CLOSE:
+        eio_session_close(session, EIO_CLOSE_PEER, event->close_code, now_ms);
+        break;
+    case WS_EVENT_ERROR:
+        eio_session_close(session, EIO_CLOSE_PROTOCOL, event->close_code, now_ms);
+        break;
+    case WS_EVENT_NONE:
+    case WS_EVENT_PARTIAL:
+    case WS_EVENT_PONG: break;
+    }
+}
+
+size_t eio_session_receive(struct eio_session *session, char *data, size_t len, uint64_t now_ms)
+{
+    size_t taken = 0;
+    while (session->state == EIO_STATE_OPEN) {
+        struct ws_event event;
+        taken += ws_reader_next(&session->reader, data + taken, len - taken, &event);
+        if (event.type == WS_EVENT_NONE) {
+            return taken;
+        }
+        on_ws_event(session, &event, now_ms);
+    }
+    ws_reader_release(&session->reader);
+    pay_on_close(session, now_ms);
+    return len;
+}
+
+void eio_session_send(struct eio_session *session, struct bytes message, bool binary)
+{
+    if (session->state != EIO_STATE_OPEN) {
+        return;
+    }
+    if (binary) {
+        send_frame(session, WS_BINARY, message);
+        return;
+    }
+    size_t begin = ws_begin_frame(&session->outbox);
+    buf_append_char(&session->outbox, EIO_MESSAGE);
+    buf_append_bytes(&session->outbox, message);
+    ws_end_frame(&session->outbox, begin, WS_TEXT);
+    outbox_was_filled(session);
+}
+
+struct buf *eio_session_begin_write(struct eio_session *session)
+{
+    return session->state == EIO_STATE_OPEN ? &session->outbox : NULL;
+}
+
+void eio_session_end_write(struct eio_session *session)
+{
+    outbox_was_filled(session);
+}
+
+size_t eio_session_peek(struct eio_session *session, struct iovec *ret_iov, size_t iov_max)
+{
+    const struct eio_callbacks *callbacks = &session->settings->callbacks;
+    size_t count = 0;
+    if (iov_max == 0 || session->state == EIO_STATE_CLOSED) {
+        return 0;
+    }
+    if (session->is_mid_frame) {
+        count = callbacks->peek(session, ret_iov, 1);
+        ASSERT(count == 1);
+    }
+    if (session->outbox.len > 0 && count < iov_max) {
+        ret_iov[count++] = (struct iovec){session->outbox.data, session->outbox.len};
+    }
+    if (session->state == EIO_STATE_OPEN && !session->is_mid_frame && callbacks->peek != NULL &&
+        count < iov_max) {
+        count += callbacks->peek(session, ret_iov + count, iov_max - count);
+    }
+    return count;
+}
+
+/* Tells the user of @written bytes of its own. */
+static void advance_user(struct eio_session *session, size_t written)
+{
+    if (written > 0) {
+        ASSERT(session->settings->callbacks.advance != NULL);
+        session->is_mid_frame = session->settings->callbacks.advance(session, written);
+    }
+}
+
+void eio_session_advance(struct eio_session *session, size_t written)
+{
+    if (session->is_mid_frame) {
+        struct iovec rest;
+        size_t count = session->settings->callbacks.peek(session, &rest, 1);
+        ASSERT(count == 1);
+        size_t of_rest = MIN_OF(written, rest.iov_len);
+        advance_user(session, of_rest);
+        written -= of_rest;
+        ASSERT(written == 0 || !session->is_mid_frame);
+    }
+    size_t of_outbox = MIN_OF(written, session->outbox.len);
+    buf_consume(&session->outbox, of_outbox);
+    advance_user(session, written - of_outbox);
+    if (session->state == EIO_STATE_CLOSING && session->outbox.len == 0) {
+        enter_closed(session);
+    }
+}
