@@ -95,6 +95,11 @@ export class Chat {
     return this.#outbox.hasUnsent;
   }
 
+  /** Whether reconnect() makes sense: not in a room that cannot be. */
+  get canReconnect() {
+    return this.#socket !== null;
+  }
+
   /** Enters the room, and stays in it: from here on every lost connection is replaced. */
   open() {
     if (this.#room !== LOBBY && !ROOM_NAME.test(this.#room)) {
@@ -197,7 +202,7 @@ export class Chat {
     });
     socket.on('connect_error', (error) => {
       const reason = socket.active
-        ? 'The server cannot be reached. Trying again; what you write meanwhile is kept.'
+        ? 'The server cannot be reached; trying again. What you write is kept.'
         : `The server lets nobody in here: ${error.message}.`;
       this.#listeners.onConnection('offline', reason);
     });

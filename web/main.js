@@ -25,6 +25,7 @@ const NAME_CHARACTERS_MAX = 32;
 const connectionElement = element('connection', HTMLElement);
 const troubleElement = element('trouble', HTMLElement);
 const troubleText = element('trouble-text', HTMLElement);
+const reconnectButton = element('reconnect', HTMLElement);
 const nameField = element('username', HTMLInputElement);
 
 const room = roomOfAddress();
@@ -73,7 +74,7 @@ const composer = new Composer(
 element('room', HTMLElement).textContent = room;
 document.title = `${room} · Parley`;
 
-element('reconnect', HTMLElement).addEventListener('click', () => chat.reconnect());
+reconnectButton.addEventListener('click', () => chat.reconnect());
 window.addEventListener('online', () => chat.reconnect());
 window.addEventListener('hashchange', () => location.reload());
 
@@ -116,6 +117,7 @@ function showConnection(state, reason) {
   connectionElement.dataset.state = state;
   connectionElement.textContent = CONNECTION_TEXTS[state];
   troubleElement.hidden = state !== 'offline';
+  reconnectButton.hidden = !chat.canReconnect;
   if (troubleText.textContent !== reason) troubleText.textContent = reason;
   if (state === 'connected' || state === 'recovered') list.settle();
 }

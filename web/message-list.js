@@ -66,8 +66,9 @@ export class MessageList {
   #last = null;
   #messageCount = 0;
   #isAtBottom = true;
-  /** The scroller's scrollTop as last seen. */
+  /** The scroller's scrollTop and clientHeight as last seen. */
   #top = 0;
+  #height = 0;
   #isScrollDue = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #settling;
@@ -199,12 +200,15 @@ export class MessageList {
     while (list.children[1] && !list.children[1].classList.contains('message')) list.children[0].remove();
   }
 
-  /** Only moving up leaves the bottom: in a rush, messages pile up below faster than frames are drawn. */
+  /**
+   * Only the reader's own moving up leaves the bottom. Messages that pile up below between two frames do not, nor does
+   * the browser when it moves the text because the composer has shrunk.
+   */
   #onScroll() {
     const { scroller, newer } = this.#parts;
     const below = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
-    const hasMovedUp = scroller.scrollTop < this.#top;
-    this.#top = scroller.scrollTop;
+    const hasMovedUp = scroller.scrollTop < this.#top && scroller.clientHeight === this.#height;
+    this.#remember();
 
     if (below <= BOTTOM_SLACK_PX) this.#setAtBottom(true);
     else if (hasMovedUp) this.#setAtBottom(false);
@@ -228,8 +232,13 @@ export class MessageList {
       if (!this.#isAtBottom) return;
       newer.hidden = true;
       scroller.scrollTop = scroller.scrollHeight;
-      this.#top = scroller.scrollTop;
+      this.#remember();
     });
+  }
+
+  #remember() {
+    this.#top = this.#parts.scroller.scrollTop;
+    this.#height = this.#parts.scroller.clientHeight;
   }
 
   /**
