@@ -103,13 +103,8 @@ void eio_session_close(struct eio_session *session, enum eio_close_reason reason
         return;
     }
     timers_clear(session->settings->timers, &session->heartbeat);
-    if (session->is_mid_frame) {
-        /* The rest of that frame will not come, and no frame can stand inside of another. */
-        enter_closed(session);
-    } else {
-        session->state = EIO_STATE_CLOSING;
-        ws_append_close(&session->outbox, close_code);
-    }
+    session->state = EIO_STATE_CLOSING;
+    ws_append_close(&session->outbox, close_code);
     session->settings->callbacks.on_output(session);
     session->settings->callbacks.on_close(session, reason, now_ms);
 }
@@ -218,46 +213,23 @@ size_t eio_session_peek(struct eio_session *session, struct iovec *ret_iov, size
 {
     const struct eio_callbacks *callbacks = &session->settings->callbacks;
     size_t count = 0;
-    if (iov_max == 0 || session->state == EIO_STATE_CLOSED) {
-        return 0;
-    }
-    if (session->is_mid_frame) {
-        count = callbacks->peek(session, ret_iov, 1);
-        ASSERT(count == 1);
-    }
     if (session->outbox.len > 0 && count < iov_max) {
         ret_iov[count++] = (struct iovec){session->outbox.data, session->outbox.len};
     }
-    if (session->state == EIO_STATE_OPEN && !session->is_mid_frame && callbacks->peek != NULL &&
-        count < iov_max) {
+    if (session->state == EIO_STATE_OPEN && callbacks->peek != NULL && count < iov_max) {
         count += callbacks->peek(session, ret_iov + count, iov_max - count);
     }
     return count;
 }
 
-/* Tells the user of @written bytes of its own. */
-static void advance_user(struct eio_session *session, size_t written)
-{
-    if (written > 0) {
-        ASSERT(session->settings->callbacks.advance != NULL);
-        session->is_mid_frame = session->settings->callbacks.advance(session, written);
-    }
-}
-
 void eio_session_advance(struct eio_session *session, size_t written)
 {
-    if (session->is_mid_frame) {
-        struct iovec rest;
-        size_t count = session->settings->callbacks.peek(session, &rest, 1);
-        ASSERT(count == 1);
-        size_t of_rest = MIN_OF(written, rest.iov_len);
-        advance_user(session, of_rest);
-        written -= of_rest;
-        ASSERT(written == 0 || !session->is_mid_frame);
-    }
     size_t of_outbox = MIN_OF(written, session->outbox.len);
     buf_consume(&session->outbox, of_outbox);
-    advance_user(session, written - of_outbox);
+    if (written > of_outbox) {
+        ASSERT(session->settings->callbacks.advance != NULL);
+        session->settings->callbacks.advance(session, written - of_outbox);
+    }
     if (session->state == EIO_STATE_CLOSING && session->outbox.len == 0) {
         enter_closed(session);
     }

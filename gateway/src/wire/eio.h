@@ -9,7 +9,7 @@
  * session's small outbox, and whatever else its user has (the `peek` callback), such as a room's log.
  *
  *     OPEN ── eio_session_close(), the peer's close or fault, ping timeout ──▶ CLOSING ── all written ──▶ CLOSED
- *       └──── transport gone, outbox full, or closed in the middle of a frame of the user's ───────────────▲
+ *       └──── transport gone, outbox full ─────────────────────────────────────────────────────────────────▲
  *
  *   OPEN     packets go both ways.
  *   CLOSING  nothing is read any more; what eio_session_peek() still gives (a close frame) should be written, then the
@@ -22,7 +22,8 @@
  *                is closed (EIO_CLOSE_OUTBOX_FULL): its peer does not read. It is CLOSED at once, but on_close comes
  *                with the next call that has a time (at the latest from the timers' next run), so that sending calls
  *                back on_output alone, and a loop over many sessions may send.
- *             3. Frames never mix: while one of the user's is half written, its rest goes first.
+ *             3. Frames never mix: the outbox always goes first, and the rest of a half written frame of the user's is
+ *                at its front (see advance).
  */
 #ifndef PARLEY_WIRE_EIO_H
 #define PARLEY_WIRE_EIO_H
@@ -69,12 +70,12 @@ struct eio_callbacks {
     void (*on_output)(struct eio_session *session);
     /*
      * Where the user sends more than the outbox: like eio_session_peek() and eio_session_advance(), which call them.
-     * Each piece is a whole frame, or, as the first one, the rest of a frame that is half written. advance returns
-     * whether a frame is half written now; that frame's rest must stay the first piece until it was written.
+     * Pieces begin and end between frames. Where @written ends inside of one, advance must put that frame's rest into
+     * the outbox (eio_session_begin_write()), which is empty then; peek goes on with the next frame.
      * Both NULL: the outbox is all. While CLOSING they are not asked.
      */
     size_t (*peek)(struct eio_session *session, struct iovec *ret_iov, size_t iov_max);
-    bool (*advance)(struct eio_session *session, size_t written);
+    void (*advance)(struct eio_session *session, size_t written);
 };
 
 /* Shared by all sessions of a server; must outlive them. */
@@ -97,7 +98,6 @@ struct eio_session {
     struct buf outbox; /* frames; owns memory only while it holds some */
     uint8_t state;     /* enum eio_state */
     bool awaits_pong;
-    bool is_mid_frame;  /* a frame of the user's is half written */
     bool owes_on_close; /* CLOSED because the outbox was full, and on_close was not called yet */
     char sid[EIO_SID_BYTES];
 };
@@ -144,10 +144,7 @@ size_t eio_session_peek(struct eio_session *session, struct iovec *ret_iov, size
  */
 void eio_session_advance(struct eio_session *session, size_t written);
 
-/*
- * Ends the session from our side with a close frame of @close_code (none where a frame of the user's is half written).
- * Nothing happens unless OPEN.
- */
+/* Ends the session from our side with a close frame of @close_code. Nothing happens unless OPEN. */
 void eio_session_close(struct eio_session *session, enum eio_close_reason reason, uint16_t close_code, uint64_t now_ms);
 
 /* The socket is gone: the session is CLOSED, and on_close is called unless it was. */
