@@ -1,0 +1,45 @@
+# Everything that one does with a checkout. The recipes are in scripts/; each does its own set-up.
+
+.DEFAULT_GOAL := help
+.PHONY: help run dev test check bench build docs clean
+
+# Recipes may only use what a fresh Debian has.
+SHELL := /bin/bash
+
+help: ## this list
+	@echo 'usage: make TARGET [PORT=3000]'
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
+		printf '  %-8s %s\n' "$$target" "$$what"; done
+
+run: ## runs all of Parley here: two gateways on PORT and PORT+1 (3000 and 3001); Ctrl-C ends it
+	@scripts/setup run
+	@scripts/build release
+	@exec setpriv --pdeathsig TERM -- scripts/run
+
+dev: ## as run, but builds and starts again at every save
+	@scripts/setup run dev
+	@exec setpriv --pdeathsig TERM -- scripts/dev
+
+test: ## builds with sanitizers and runs all tests: units, integration, browser
+	@scripts/setup run test
+	@scripts/test
+
+check: ## format, clang-tidy, direction of includes, scripts, YAML, generated pages
+	@scripts/setup run check
+	@scripts/check
+
+bench: ## measures this checkout on this machine
+	@scripts/setup run
+	@scripts/build release
+	@bench/run
+
+build: ## builds the programs into build/bin
+	@scripts/setup run
+	@scripts/build release
+
+docs: build ## writes the generated pages again
+	@scripts/configuration-page >docs/configuration.md
+
+clean: ## removes what was built; what was said in make run stays in .run/
+	@rm -rf build .cache
