@@ -115,11 +115,21 @@ function discard(clientId) {
  */
 function showConnection(state, reason) {
   connectionElement.dataset.state = state;
-  connectionElement.textContent = CONNECTION_TEXTS[state];
+  setText(connectionElement, CONNECTION_TEXTS[state]);
   troubleElement.hidden = state !== 'offline';
   reconnectButton.hidden = !chat.canReconnect;
-  if (troubleText.textContent !== reason) troubleText.textContent = reason;
+  setText(troubleText, reason);
   if (state === 'connected' || state === 'recovered') list.settle();
+}
+
+/**
+ * Sets a text that screen readers announce, unless it says so already: each failed attempt to connect comes by here.
+ *
+ * @param {HTMLElement} target
+ * @param {string} text
+ */
+function setText(target, text) {
+  if (target.textContent !== text) target.textContent = text;
 }
 
 /** @param {import('./chat.js').Gap} gap */
