@@ -1,8 +1,9 @@
 /*
  * eio.c - sessions over WebSocket.
  *
- * A state changes only in enter_closing() and enter_closed(). What is sent goes to the outbox and
- * nowhere else; whoever owns the socket fetches it from there.
+ * What is sent goes to the outbox and nowhere else; whoever owns the socket fetches it from there.
+ * Sending calls nothing back but on_output, so that callers need not fear for what they hold; see
+ * outbox_was_filled().
  */
 #include "eio.h"
 
