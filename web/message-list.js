@@ -24,6 +24,9 @@ const SETTLE_MS = 400;
 /** Colours that authors are told apart by; style.css has so many. */
 const HUES = 8;
 
+/** @type {Record<import('./outbox.js').DraftState, string>} */
+const DELIVERY_TEXTS = { sending: 'sending…', sent: 'sent', failed: 'not sent' };
+
 /**
  * @typedef {import('./chat.js').Message} Message
  * @typedef {import('./chat.js').Draft} Draft
@@ -96,7 +99,7 @@ export class MessageList {
     item.toggleAttribute('data-continued', isContinued);
     item.dataset.id = message.id;
     fillItem(item, message.author, message.content);
-    setState(item, 'sent', isOwn ? 'sent' : '');
+    setState(item, 'sent', isOwn ? DELIVERY_TEXTS.sent : '');
     setTime(item, at);
     this.#appendToLog(item);
 
@@ -127,7 +130,7 @@ export class MessageList {
     if (!item) return;
     if (draft.id) item.dataset.id = draft.id;
     item.querySelector('.failure')?.remove();
-    setState(item, draft.state, draft.state === 'sending' ? 'sending…' : draft.state === 'sent' ? 'sent' : 'not sent');
+    setState(item, draft.state, DELIVERY_TEXTS[draft.state]);
     if (draft.state === 'failed') {
       item.append(this.#createFailure(draft));
       this.#follow();
@@ -264,7 +267,7 @@ export class MessageList {
 }
 
 const timeFormat = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
-const dayFormat = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
+const dayFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
 const nearDayFormat = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto' });
 const fullFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
 
