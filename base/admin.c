@@ -122,11 +122,14 @@ static int bound_port(int fd)
 {
     struct sockaddr_storage address;
     socklen_t len = sizeof(address);
-    ASSERT(getsockname(fd, (struct sockaddr *)&address, &len) == 0);
     char service[16];
-    ASSERT(getnameinfo((struct sockaddr *)&address, len, NULL, 0, service, sizeof(service),
-                       NI_NUMERICSERV) == 0);
-    return atoi(service);
+    uint64_t port = 0;
+    bool is_known = getsockname(fd, (struct sockaddr *)&address, &len) == 0 &&
+                    getnameinfo((struct sockaddr *)&address, len, NULL, 0, service, sizeof(service),
+                                NI_NUMERICSERV) == 0 &&
+                    bytes_to_u64(bytes_of_string(service), &port);
+    ASSERT(is_known);
+    return (int)port;
 }
 
 static void init_http(struct admin *admin, h2o_loop_t *loop)
