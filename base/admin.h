@@ -23,8 +23,8 @@ struct admin;
  * Listens on @host:@port (0: any free port; admin_port() tells). Returns NULL with a sentence in @ret_error that names
  * ADMIN_HOST and ADMIN_PORT when that fails. Keeps @callbacks' members by value.
  */
-MUST_USE struct admin *admin_new(h2o_loop_t *loop, const char *host, int port, const struct admin_callbacks *callbacks,
-                                 struct buf *ret_error);
+MUST_USE struct admin *admin_new(h2o_loop_t *loop, const char *host, int port,
+                                 const struct admin_callbacks *callbacks, struct buf *ret_error);
 int admin_port(const struct admin *admin);
 
 /* Stops listening and frees. Accepts NULL. */

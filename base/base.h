@@ -24,11 +24,11 @@
 /* The object of @type whose member @field is at @pointer. */
 #define CONTAINER_OF(pointer, type, field) ((type *)((char *)(pointer)-offsetof(type, field)))
 
-#define ASSERT(condition)                                                                          \
-    do {                                                                                           \
-        if (UNLIKELY(!(condition))) {                                                              \
-            assert_failed(#condition, __FILE__, __LINE__);                                         \
-        }                                                                                          \
+#define ASSERT(condition)                                  \
+    do {                                                   \
+        if (UNLIKELY(!(condition))) {                      \
+            assert_failed(#condition, __FILE__, __LINE__); \
+        }                                                  \
     } while (0)
 
 NORETURN void assert_failed(const char *condition, const char *file, int line);

@@ -38,7 +38,8 @@ static inline bool bytes_equal(struct bytes a, struct bytes b)
 
 static inline bool bytes_start_with(struct bytes all, struct bytes prefix)
 {
-    return all.len >= prefix.len && (prefix.len == 0 || memcmp(all.data, prefix.data, prefix.len) == 0);
+    return all.len >= prefix.len &&
+           (prefix.len == 0 || memcmp(all.data, prefix.data, prefix.len) == 0);
 }
 
 static inline struct bytes bytes_skip(struct bytes b, size_t n)

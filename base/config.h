@@ -33,9 +33,9 @@ enum setting_type {
 
 struct setting {
     enum setting_type type;
-    const char *variable; /* the environment variable */
-    const char *help;     /* one or two sentences */
-    size_t offset;        /* of the field in the program's struct */
+    const char *variable;     /* the environment variable */
+    const char *help;         /* one or two sentences */
+    size_t offset;            /* of the field in the program's struct */
     const char *text_default; /* STRING, SECRET, CHOICE */
     const char *choices;      /* CHOICE: separated by '|' */
     int64_t number_default;   /* INT, DURATION, SIZE, BOOL */
@@ -46,7 +46,8 @@ struct setting {
  * Fills @config (a zeroed struct of the program's) from the environment. Returns false, with a sentence for the user in
  * @ret_error (owned by the caller: buf_release), at the first wrong value; @config is then half filled: release it.
  */
-MUST_USE bool config_load(const struct setting *settings, size_t count, void *config, struct buf *ret_error);
+MUST_USE bool config_load(const struct setting *settings, size_t count, void *config,
+                          struct buf *ret_error);
 
 /* Frees the strings of @config. */
 void config_release(const struct setting *settings, size_t count, void *config);

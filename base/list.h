@@ -67,10 +67,10 @@ static inline struct list *list_take_first(struct list *list)
 }
 
 /* The list must not change meanwhile; LIST_EACH_SAFE allows @node to leave it. */
-#define LIST_EACH(node, head)                                                                      \
+#define LIST_EACH(node, head) \
     for (struct list *node = (head)->next; node != (head); node = node->next)
-#define LIST_EACH_SAFE(node, following, head)                                                      \
-    for (struct list *node = (head)->next, *following = node->next; node != (head);                \
+#define LIST_EACH_SAFE(node, following, head)                                       \
+    for (struct list *node = (head)->next, *following = node->next; node != (head); \
          node = following, following = node->next)
 
 #endif

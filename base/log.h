@@ -33,13 +33,11 @@ struct log_field {
     } value;
 };
 
-#define F_BYTES(k, v)                                                                              \
-    ((struct log_field){.key = (k), .type = LOG_FIELD_BYTES, .value.bytes = (v)})
-#define F_STR(k, v) F_BYTES(k, bytes_of_string(v))
-#define F_INT(k, v)                                                                                \
+#define F_BYTES(k, v) ((struct log_field){.key = (k), .type = LOG_FIELD_BYTES, .value.bytes = (v)})
+#define F_STR(k, v)   F_BYTES(k, bytes_of_string(v))
+#define F_INT(k, v) \
     ((struct log_field){.key = (k), .type = LOG_FIELD_INT, .value.integer = (int64_t)(v)})
-#define F_BOOL(k, v)                                                                               \
-    ((struct log_field){.key = (k), .type = LOG_FIELD_BOOL, .value.boolean = (v)})
+#define F_BOOL(k, v) ((struct log_field){.key = (k), .type = LOG_FIELD_BOOL, .value.boolean = (v)})
 
 /* What one place in the code has logged lately; LOG() makes a static one. */
 struct log_site {
@@ -53,17 +51,17 @@ void log_open(const char *service, enum log_format format, enum log_level level)
 
 bool log_is_on(enum log_level level);
 
-#define LOG(level, event, ...)                                                                     \
-    do {                                                                                           \
-        static struct log_site log_site_;                                                          \
-        if (log_is_on(level)) {                                                                    \
-            struct log_field log_fields_[] = {__VA_ARGS__ __VA_OPT__(, )(struct log_field){0}};    \
-            log_write(&log_site_, level, event, log_fields_, COUNT_OF(log_fields_) - 1);           \
-        }                                                                                          \
+#define LOG(level, event, ...)                                                                  \
+    do {                                                                                        \
+        static struct log_site log_site_;                                                       \
+        if (log_is_on(level)) {                                                                 \
+            struct log_field log_fields_[] = {__VA_ARGS__ __VA_OPT__(, )(struct log_field){0}}; \
+            log_write(&log_site_, level, event, log_fields_, COUNT_OF(log_fields_) - 1);        \
+        }                                                                                       \
     } while (0)
 
 /* What LOG() calls. Borrows everything. */
-void log_write(struct log_site *site, enum log_level level, const char *event, const struct log_field *fields,
-               size_t field_count);
+void log_write(struct log_site *site, enum log_level level, const char *event,
+               const struct log_field *fields, size_t field_count);
 
 #endif

@@ -19,7 +19,8 @@ void metrics_family(struct buf *out, const char *name, enum metric_type type, co
 void metrics_sample(struct buf *out, const char *name, const char *labels, double value);
 
 /* A family with one sample without labels. */
-void metrics_single(struct buf *out, const char *name, enum metric_type type, const char *help, double value);
+void metrics_single(struct buf *out, const char *name, enum metric_type type, const char *help,
+                    double value);
 
 enum { HISTOGRAM_BUCKETS_MAX = 24 };
 

@@ -21,7 +21,7 @@ struct timers {
     struct timer **heap;
     uint32_t count;
     uint32_t capacity;
-    struct timer **due; /* what the run that is going on has yet to call; NULL where cleared meanwhile */
+    struct timer **due; /* what a run has yet to call; NULL: cleared meanwhile */
     uint32_t due_count;
     uint32_t due_capacity;
 };
