@@ -49,6 +49,8 @@ export class RawWebSocket extends Changes {
     frames = [];
     /** Whether the server has ended the TCP connection. */
     isEnded = false;
+    /** Whether a close frame of the server's is answered, as RFC 6455 asks of a client. */
+    answersClose = true;
     #input = Buffer.alloc(0);
     #read = 0;
 
@@ -111,7 +113,7 @@ export class RawWebSocket extends Changes {
     }
 
     write(bytes) {
-        this.socket.write(bytes);
+        if (!this.socket.destroyed) this.socket.write(bytes);
     }
 
     /** The next frame that was not read yet. */
@@ -187,7 +189,9 @@ export class RawWebSocket extends Changes {
         }
         if (bytes.length < offset + length) return false;
         const payload = bytes.subarray(offset, offset + length);
-        this.frames.push({ opcode: bytes[0] & 0x0f, fin: (bytes[0] & 0x80) !== 0, payload });
+        const opcode = bytes[0] & 0x0f;
+        this.frames.push({ opcode, fin: (bytes[0] & 0x80) !== 0, payload });
+        if (opcode === OP.close && this.answersClose) this.write(frame({ opcode: OP.close, payload }));
         this.#input = bytes.subarray(offset + length);
         return true;
     }
