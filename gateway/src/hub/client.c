@@ -1,0 +1,671 @@
+#include "client.h"
+
+#include "base/random.h"
+#include "history.h"
+#include "send.h"
+#include <stdlib.h>
+
+void client_wake(struct client *client)
+{
+    if (list_is_empty(&client->dirty)) {
+        list_append(&client->hub->dirty_clients, &client->dirty);
+    }
+}
+
+struct bytes member_key(const void *member)
+{
+    return member_sid(member);
+}
+
+static void on_output(struct eio_session *session)
+{
+    client_wake(client_of_session(session));
+}
+
+/* --- events
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+static void on_request(struct member *member, const struct sio_event *event, uint64_t now_ms)
+{
+    struct hub *hub = member->room->hub;
+    struct chat_request request;
+    const char *why = "";
+    enum chat_parse_result result = chat_request_parse(
+        event->payload, event->has_binary, hub->settings.content_bytes_max, &request, &why);
+    if (result != CHAT_PARSE_OK) {
+        send_refuse(member, result == CHAT_PARSE_TOO_LARGE ? CHAT_TOO_LARGE : CHAT_INVALID_MESSAGE,
+                    why, buf_bytes(&request.client_id), event->has_ack_id, event->ack_id);
+    } else if (request.type == CHAT_REQUEST_MESSAGE) {
+        send_submit(member, &request, event->has_ack_id, event->ack_id, now_ms);
+    } else if (request.type == CHAT_REQUEST_HISTORY && event->has_ack_id) {
+        history_submit(member, &request, event->ack_id, now_ms);
+    }
+    chat_request_release(&request);
+}
+
+static void on_event(struct sio_socket *socket, const struct sio_event *event, uint64_t now_ms)
+{
+    on_request(CONTAINER_OF(socket, struct member, socket), event, now_ms);
+}
+
+/* --- members leave
+ * ---------------------------------------------------------------------------------------------- */
+
+static void join_free(struct join *join)
+{
+    if (join != NULL) {
+        chat_auth_release(&join->auth);
+        buf_release(&join->pid_storage);
+        free(join->pid_token);
+        free(join);
+    }
+}
+
+static void on_disconnect(struct sio_socket *socket, uint64_t now_ms)
+{
+    struct member *member = CONTAINER_OF(socket, struct member, socket);
+    struct room *room = member->room;
+    struct hub *hub = room->hub;
+    send_forget_member(member);
+    history_forget_member(member);
+    page_waiter_cancel(&member->page);
+    list_leave(&member->link);
+    member_client(member)->member_count--;
+    if (member->join != NULL) {
+        join_free(member->join);
+        member->join = NULL;
+        room_maybe_idle(room, now_ms);
+    } else {
+        hub->stats.members--;
+        if (map_get(&hub->sessions, member_sid(member)) == member) {
+            map_remove(&hub->sessions, member_sid(member));
+        }
+        room_remove_member(room, member, now_ms);
+        hub_tell(hub, &(struct hub_event){.type = HUB_MEMBER_LEFT,
+                                          .client = member_client(member),
+                                          .room = room_name(room),
+                                          .username = member_username(member),
+                                          .session = member_sid(member)});
+    }
+    list_append(&hub->doomed, &member->link);
+}
+
+static void on_client_close(struct sio_client *sio, enum eio_close_reason reason, uint64_t now_ms)
+{
+    (void)now_ms;
+    struct client *client = CONTAINER_OF(sio, struct client, sio);
+    hub_tell(client->hub, &(struct hub_event){.type = HUB_CLIENT_CLOSED,
+                                              .client = client,
+                                              .reason = eio_close_reason_name(reason)});
+}
+
+void client_reap(struct hub *hub)
+{
+    struct list *node;
+    while ((node = list_take_first(&hub->doomed)) != NULL) {
+        free(CONTAINER_OF(node, struct member, link));
+    }
+}
+
+/* --- members join
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static void on_page(struct page_waiter *waiter, uint64_t now_ms)
+{
+    (void)now_ms;
+    struct member *member = CONTAINER_OF(waiter, struct member, page);
+    client_wake(member_client(member));
+}
+
+/* Reads what the CONNECT asked for. A token of another room, or of another name, is as none. */
+static struct join *join_new(struct hub *hub, struct bytes room, struct bytes auth)
+{
+    struct join *join = mem_alloc_zeroed(sizeof(*join));
+    chat_auth_parse(auth, &join->auth);
+    struct bytes token = join->auth.pid;
+    bool is_valid = token.len > 0 &&
+                    pid_verify(&hub->settings.keys, token, &join->pid_storage, &join->pid) &&
+                    bytes_equal(join->pid.room, room) &&
+                    bytes_equal(join->pid.user, buf_bytes(&join->auth.username));
+    if (is_valid) {
+        join->pid_token = bytes_to_string(token);
+    }
+    join->auth.pid = (struct bytes){0}; /* it borrows from the packet, which goes now */
+    return join;
+}
+
+static void on_connect(struct sio_client *sio, struct bytes namespace, struct bytes auth,
+                       uint64_t now_ms)
+{
+    struct client *client = CONTAINER_OF(sio, struct client, sio);
+    struct hub *hub = client->hub;
+    struct bytes name;
+    if (!chat_room_of_namespace(namespace, &name)) {
+        sio_client_refuse(sio, namespace, BYTES("Invalid namespace"), (struct bytes){0});
+        return;
+    }
+    if (client->member_count >= hub->settings.rooms_per_client_max) {
+        sio_client_refuse(sio, namespace, BYTES("Too many rooms on one connection"),
+                          (struct bytes){0});
+        return;
+    }
+    struct join *join = join_new(hub, name, auth);
+    size_t username_len = join->auth.username.len;
+    struct member *member = mem_alloc_zeroed(sizeof(*member) + username_len);
+    member->room = room_get(hub, name, now_ms);
+    member->join = join;
+    member->username_len = (uint8_t)username_len;
+    memcpy(member->username, join->auth.username.data, username_len);
+    member->wants_own = join->auth.echo;
+    page_waiter_init(&member->page, on_page);
+    list_init(&member->link);
+    list_init(&member->sends);
+    list_init(&member->acks);
+    list_init(&member->histories);
+    client->member_count++;
+    sio_socket_init(&member->socket, sio, member->room->text, member->room->namespace_len);
+    list_append(&member->room->joining, &member->link);
+    room_wake(member->room);
+}
+
+/* Where a join starts: the newest id that the client has, or need not be sent. */
+struct start {
+    uint64_t id;
+    bool is_given;       /* by an offset that counts; else the newest messages are sent */
+    bool is_pid_current; /* the token may be resumed as it is */
+    uint64_t
+        cut_from; /* 0: none; ids cut_from..cut_to that the client saw are not what they were */
+    uint64_t cut_to;
+};
+
+/* Takes the offset @id of @epoch into account. Returns false when it is past all that this gateway
+ * knows. */
+static bool start_consider(struct start *start, const struct room *room, uint64_t epoch,
+                           uint64_t id, bool is_pid, bool is_settled)
+{
+    uint64_t here = 0;
+    switch (room_translate_offset(room, epoch, id, &here)) {
+    case ROOM_OFFSET_AHEAD: return is_settled; /* past the store's head too: as if absent */
+    case ROOM_OFFSET_INVALID: return true;
+    case ROOM_OFFSET_CUT:
+        start->cut_from = here + 1;
+        start->cut_to = MAX_OF(start->cut_to, id);
+        break;
+    case ROOM_OFFSET_OK: start->is_pid_current |= is_pid; break;
+    }
+    start->id = start->is_given ? MAX_OF(start->id, here) : here;
+    start->is_given = true;
+    return true;
+}
+
+static bool find_start(const struct room *room, const struct join *join, bool is_settled,
+                       struct start *ret_start)
+{
+    const struct chat_auth *auth = &join->auth;
+    *ret_start = (struct start){0};
+    return (join->pid_token == NULL ||
+            start_consider(ret_start, room, join->pid.epoch, join->pid.start, true, is_settled)) &&
+           (!auth->has_offset || start_consider(ret_start, room, auth->offset_epoch,
+                                                auth->offset_id, false, is_settled)) &&
+           (!auth->has_server_offset ||
+            start_consider(ret_start, room, 0, auth->server_offset, false, is_settled));
+}
+
+void member_tell_gap(struct member *member, uint64_t from, uint64_t to, const char *reason)
+{
+    struct buf arguments = BUF_INIT;
+    chat_write_gap_event(&arguments, from, to, reason);
+    sio_socket_emit(&member->socket, buf_bytes(&arguments));
+    buf_release(&arguments);
+    member->room->hub->stats.gaps_told++;
+}
+
+/* The session's old connection on this gateway gives way. */
+static void supersede(struct hub *hub, struct member *member, uint64_t now_ms)
+{
+    hub->stats.sessions_superseded++;
+    eio_session_close(client_session(member_client(member)), EIO_CLOSE_SERVER, WS_CLOSE_GOING_AWAY,
+                      now_ms);
+}
+
+static void announce_resumed(const struct member *member)
+{
+    struct hub *hub = member->room->hub;
+    struct contract_room_event event = {
+        .room = room_name(member->room),
+        .type = CONTRACT_SESSION_RESUMED,
+        .resumed = {.session = member_sid(member),
+                    .gateway = bytes_of(hub->settings.gateway_id, HUB_GATEWAY_ID_BYTES),
+                    .connection = member_client(member)->number},
+    };
+    struct buf payload = BUF_INIT;
+    contract_encode_room_event(&payload, &event);
+    hub->world.publish(hub->world.user, room_name(member->room), buf_bytes(&payload));
+    buf_release(&payload);
+}
+
+static void accept_new(struct member *member, uint64_t start_id)
+{
+    struct room *room = member->room;
+    struct hub *hub = room->hub;
+    random_id(member->sid, PID_SID_BYTES);
+    struct pid pid = {
+        .sid = member_sid(member),
+        .room = room_name(room),
+        .user = member_username(member),
+        .epoch = room->epoch,
+        .start = start_id,
+        .issued_ms = hub->world.wall_ms(hub->world.user),
+    };
+    struct buf token = BUF_INIT;
+    pid_sign(&hub->settings.keys, &pid, &token);
+    sio_socket_accept(&member->socket, member_sid(member), buf_bytes(&token));
+    buf_release(&token);
+}
+
+static void accept_resumed(struct member *member, uint64_t now_ms)
+{
+    struct hub *hub = member->room->hub;
+    struct join *join = member->join;
+    memcpy(member->sid, join->pid.sid.data, PID_SID_BYTES);
+    struct member *old = map_get(&hub->sessions, member_sid(member));
+    if (old != NULL) {
+        map_remove(&hub->sessions, member_sid(member));
+        if (old->socket.client != member->socket.client) {
+            supersede(hub, old, now_ms);
+        }
+    }
+    sio_socket_accept(&member->socket, member_sid(member), bytes_of_string(join->pid_token));
+    announce_resumed(member);
+}
+
+/* Joins @member at @start, which is in the room's current epoch and not past its head. */
+static void join_at(struct member *member, const struct start *start, uint64_t now_ms)
+{
+    struct room *room = member->room;
+    struct hub *hub = room->hub;
+    uint64_t head = room->log.head, oldest = MAX_OF(room->oldest, (uint64_t)1);
+    uint64_t recent = head > RECENT_MESSAGES ? head - RECENT_MESSAGES : 0;
+    uint64_t limit = head > hub->settings.recovery_max ? head - hub->settings.recovery_max : 0;
+    uint64_t begin = start->is_given ? MAX_OF(start->id, limit) : recent;
+    begin = MAX_OF(begin, oldest - 1);
+    bool is_complete = start->is_given && begin == start->id && start->cut_from == 0;
+    bool is_resumed = is_complete && member->join->pid_token != NULL && start->is_pid_current;
+    if (is_resumed) {
+        hub->stats.joins_resumed++;
+        accept_resumed(member, now_ms);
+    } else {
+        *(start->is_given ? &hub->stats.joins_caught_up : &hub->stats.joins_new) += 1;
+        accept_new(member, begin);
+    }
+    if (start->cut_from != 0) {
+        member_tell_gap(member, start->cut_from, start->cut_to, "epoch");
+    }
+    if (start->is_given && begin > start->id) {
+        member_tell_gap(member, start->id + 1, begin, begin == oldest - 1 ? "retention" : "limit");
+    }
+    member->cursor = begin + 1;
+    member->session_hash = map_hash(member_sid(member));
+    map_add(&hub->sessions, member);
+    hub->stats.members++;
+    room_add_member(room, member);
+    hub_tell(hub, &(struct hub_event){.type = HUB_MEMBER_JOINED,
+                                      .client = member_client(member),
+                                      .room = room_name(room),
+                                      .username = member_username(member),
+                                      .session = member_sid(member),
+                                      .reason = is_resumed        ? "resumed"
+                                                : start->is_given ? "caught_up"
+                                                                  : "new",
+                                      .id = begin});
+    join_free(member->join);
+    member->join = NULL;
+    client_wake(member_client(member));
+}
+
+/* Joins @member, or has it wait for news of the store's head. */
+static void join_or_wait(struct member *member, uint64_t now_ms)
+{
+    struct room *room = member->room;
+    struct join *join = member->join;
+    bool is_settled = join->answers_needed != 0 && room->heads_answered >= join->answers_needed &&
+                      room->store_head <= room->log.head;
+    struct start start;
+    if (find_start(room, join, is_settled, &start)) {
+        list_leave(&member->link);
+        join_at(member, &start, now_ms);
+    } else if (join->answers_needed == 0) {
+        /* An answer that is on its way already may be older than what the client has seen. */
+        join->answers_needed = room->heads_answered + (room->heads_pending ? 2 : 1);
+    }
+    if (member->join != NULL && room->heads_answered < join->answers_needed) {
+        room_check_head(room, now_ms);
+    }
+}
+
+void client_join_waiting(struct room *room, uint64_t now_ms)
+{
+    if (room->state == ROOM_LIVE) {
+        LIST_EACH_SAFE (node, following, &room->joining) {
+            join_or_wait(CONTAINER_OF(node, struct member, link), now_ms);
+        }
+    }
+}
+
+void member_cut_cursor(struct member *member, uint64_t first)
+{
+    send_release_acks(member);
+    if (member->cursor > first) {
+        member_tell_gap(member, first, member->cursor - 1, "epoch");
+        member->cursor = first;
+    }
+}
+
+void client_on_session_resumed(struct hub *hub, struct room *room,
+                               const struct contract_room_event *event, uint64_t now_ms)
+{
+    struct member *member = map_get(&hub->sessions, event->resumed.session);
+    if (member == NULL || member->room != room) {
+        return;
+    }
+    bool is_ours = bytes_equal(event->resumed.gateway,
+                               bytes_of(hub->settings.gateway_id, HUB_GATEWAY_ID_BYTES));
+    if (!is_ours) {
+        supersede(hub, member,
+                  now_ms); /* what we announce ourselves was settled when it was resumed here */
+    }
+}
+
+/* --- what goes out
+ * ---------------------------------------------------------------------------------------------- */
+
+/* One piece of a write, in the order of the bytes. */
+struct piece {
+    enum { PIECE_OUTBOX, PIECE_LOG, PIECE_ACKS } type;
+    uint32_t len;
+    struct member *member;         /* LOG, ACKS */
+    const struct segment *segment; /* LOG */
+    uint32_t offset;               /* LOG: in the segment; ACKS: in flight.acks */
+    uint64_t end_id; /* LOG: the cursor when all of it is written; ACKS: of sends below it */
+};
+
+static void add_piece(struct flight *flight, struct iovec *ret_iov, struct piece piece,
+                      const char *data)
+{
+    ret_iov[flight->count] =
+        (struct iovec){.iov_base = (void *)(uintptr_t)data, .iov_len = piece.len};
+    flight->pieces[flight->count++] = piece;
+}
+
+/* The end of the run of frames from @id on that @member wants and that has at most @bytes_max
+ * bytes, but one at least. */
+static uint64_t run_end(const struct member *member, const struct segment *segment, uint64_t id,
+                        size_t bytes_max)
+{
+    uint64_t end = segment_end_id(segment);
+    if (segment->len - segment_offset(segment, id) > bytes_max) {
+        end = segment_id_at(segment, segment_offset(segment, id) + (uint32_t)bytes_max);
+        end = MAX_OF(end, id + 1);
+    }
+    if (member->wants_own) {
+        return end;
+    }
+    uint64_t at = id;
+    while (at < end &&
+           segment->frames[at - segment->first_id].sender_hash != member->session_hash) {
+        at++;
+    }
+    return at;
+}
+
+/* Moves the cursor over ids that are not kept any more. Returns whether it moved. */
+static bool skip_removed(struct member *member)
+{
+    struct room *room = member->room;
+    if (member->cursor >= room->oldest) {
+        return false;
+    }
+    member_tell_gap(member, member->cursor, room->oldest - 1, "retention");
+    member->cursor = room->oldest;
+    return true;
+}
+
+/* Adds what @member has yet to be sent from its room's log; returns the cursor behind it. */
+static uint64_t add_log(struct member *member, struct flight *flight, struct iovec *ret_iov,
+                        size_t iov_max, size_t *bytes_left)
+{
+    struct room *room = member->room;
+    uint64_t at = member->cursor;
+    while (at <= room->log.head && flight->count<iov_max && * bytes_left> 0) {
+        const struct segment *segment = room_find(room, at);
+        if (segment == NULL) {
+            break;
+        }
+        uint64_t end = run_end(member, segment, at, *bytes_left);
+        if (end == at) { /* its own, which it does not want */
+            at++;
+            if (flight->count == 0 || flight->pieces[flight->count - 1].member != member) {
+                member->cursor = at;
+            } else {
+                flight->pieces[flight->count - 1].end_id = at;
+            }
+            continue;
+        }
+        uint32_t offset = segment_offset(segment, at);
+        uint32_t len = segment_offset(segment, end) - offset;
+        add_piece(flight, ret_iov,
+                  (struct piece){.type = PIECE_LOG,
+                                 .len = len,
+                                 .member = member,
+                                 .segment = segment,
+                                 .offset = offset,
+                                 .end_id = end},
+                  segment->bytes + offset);
+        *bytes_left -= MIN_OF(*bytes_left, (size_t)len);
+        at = end;
+    }
+    return at;
+}
+
+/* Adds the acknowledgements of sends whose own copy is below @end_id, and so in front of them. */
+static void add_acks(struct member *member, struct flight *flight, struct iovec *ret_iov,
+                     size_t iov_max, uint64_t end_id)
+{
+    size_t begin = flight->acks.len;
+    if (flight->count == iov_max) {
+        return;
+    }
+    LIST_EACH (node, &member->acks) {
+        const struct send *send = CONTAINER_OF(node, struct send, of_member);
+        if (send->id < end_id) {
+            send_append_ack(send, &flight->acks);
+        }
+    }
+    if (flight->acks.len > begin) {
+        add_piece(flight, ret_iov,
+                  (struct piece){.type = PIECE_ACKS,
+                                 .len = (uint32_t)(flight->acks.len - begin),
+                                 .member = member,
+                                 .offset = (uint32_t)begin,
+                                 .end_id = end_id},
+                  NULL);
+    }
+}
+
+/* Asks for the page that a member stands still for. */
+static void want_page(struct member *member, uint64_t now_ms)
+{
+    struct room *room = member->room;
+    bool is_stuck = member->cursor <= room->log.head && !page_waiter_is_waiting(&member->page) &&
+                    room_find(room, member->cursor) == NULL;
+    if (is_stuck) {
+        page_want(&room->hub->pages, room, member->cursor, &member->page, now_ms);
+    }
+}
+
+static size_t peek(struct eio_session *session, struct iovec *ret_iov, size_t iov_max)
+{
+    struct client *client = client_of_session(session);
+    struct hub *hub = client->hub;
+    struct flight *flight = &hub->flight;
+    flight->count = 0;
+    buf_clear(&flight->acks);
+    iov_max = MIN_OF(iov_max, (size_t)CLIENT_WRITE_PIECES_MAX);
+    size_t bytes_left = CLIENT_WRITE_BYTES;
+    for (struct sio_socket *socket = client->sio.sockets; socket != NULL; socket = socket->next) {
+        struct member *member = CONTAINER_OF(socket, struct member, socket);
+        if (member->join == NULL) {
+            skip_removed(member);
+        }
+    }
+    if (session->outbox.len > 0) {
+        add_piece(flight, ret_iov,
+                  (struct piece){.type = PIECE_OUTBOX, .len = (uint32_t)session->outbox.len},
+                  session->outbox.data);
+    }
+    for (struct sio_socket *socket = client->sio.sockets; socket != NULL; socket = socket->next) {
+        struct member *member = CONTAINER_OF(socket, struct member, socket);
+        if (member->join != NULL) {
+            continue;
+        }
+        uint64_t end_id = member->cursor;
+        if (end_id <= member->room->log.head) {
+            end_id = add_log(member, flight, ret_iov, iov_max, &bytes_left);
+            want_page(member, hub->now_ms);
+        }
+        if (!list_is_empty(&member->acks)) {
+            add_acks(member, flight, ret_iov, iov_max, end_id);
+        }
+    }
+    for (size_t i = 0; i < flight->count; i++) {
+        if (flight->pieces[i].type == PIECE_ACKS) {
+            ret_iov[i].iov_base =
+                flight->acks.data + flight->pieces[i].offset; /* does not move any more */
+        }
+    }
+    return flight->count;
+}
+
+/* Puts the rest of a half written frame in front of all that follows. */
+static void keep_rest(struct eio_session *session, const char *data, size_t len)
+{
+    struct buf *out = eio_session_begin_write(session);
+    if (out != NULL && len > 0) {
+        ASSERT(out->len == 0);
+        buf_append(out, data, len);
+        eio_session_end_write(session);
+    }
+}
+
+static void end_acks(const struct piece *piece)
+{
+    LIST_EACH_SAFE (node, following, &piece->member->acks) {
+        struct send *send = CONTAINER_OF(node, struct send, of_member);
+        if (send->id < piece->end_id) {
+            send_free_acked(send);
+        }
+    }
+}
+
+static void advance_log(struct eio_session *session, const struct piece *piece, size_t written)
+{
+    struct hub *hub = piece->member->room->hub;
+    uint64_t before = piece->member->cursor, after = piece->end_id;
+    if (written < piece->len) {
+        uint32_t at = piece->offset + (uint32_t)written;
+        after = segment_id_at(piece->segment, at);
+        if (at > segment_offset(piece->segment, after)) {
+            after++; /* begun, so it is as good as sent */
+            keep_rest(session, piece->segment->bytes + at,
+                      segment_offset(piece->segment, after) - at);
+        }
+    }
+    piece->member->cursor = after;
+    hub->stats.deliveries += after - before;
+}
+
+static void advance(struct eio_session *session, size_t written)
+{
+    struct hub *hub = client_of_session(session)->hub;
+    struct flight *flight = &hub->flight;
+    hub->stats.bytes_out += written;
+    for (size_t i = 0; i < flight->count && written > 0; i++) {
+        const struct piece *piece = &flight->pieces[i];
+        size_t taken = MIN_OF(written, (size_t)piece->len);
+        written -= taken;
+        switch (piece->type) {
+        case PIECE_OUTBOX: buf_consume(&session->outbox, taken); break;
+        case PIECE_LOG: advance_log(session, piece, taken); break;
+        case PIECE_ACKS:
+            end_acks(piece);
+            keep_rest(session, flight->acks.data + piece->offset + taken, piece->len - taken);
+            break;
+        }
+    }
+    flight->count = 0;
+}
+
+/* --- the edge's side
+ * -------------------------------------------------------------------------------------------- */
+
+void client_init_settings(struct hub *hub)
+{
+    const struct hub_settings *settings = &hub->settings;
+    hub->sio = (struct sio_settings){
+        .eio = {.ping_interval_ms = settings->ping_interval_ms,
+                .ping_timeout_ms = settings->ping_timeout_ms,
+                .payload_bytes_max = settings->payload_bytes_max,
+                .outbox_bytes_max = CLIENT_OUTBOX_BYTES_MAX,
+                .timers = hub->timers,
+                .callbacks = {.on_output = on_output, .peek = peek, .advance = advance}},
+        .connect_timeout_ms = settings->connect_timeout_ms,
+        .callbacks = {.on_connect = on_connect,
+                      .on_event = on_event,
+                      .on_disconnect = on_disconnect,
+                      .on_client_close = on_client_close},
+    };
+    sio_settings_init(&hub->sio);
+    hub->flight.pieces = mem_alloc(CLIENT_WRITE_PIECES_MAX * sizeof(struct piece));
+}
+
+struct client *hub_client_open(struct hub *hub, void *transport, uint64_t now_ms)
+{
+    struct client *client = mem_alloc_zeroed(sizeof(*client));
+    client->hub = hub;
+    client->transport = transport;
+    client->number = ++hub->last_client;
+    list_init(&client->dirty);
+    hub->stats.clients++;
+    char sid[EIO_SID_BYTES];
+    memcpy(sid, hub->settings.gateway_id, HUB_GATEWAY_ID_BYTES);
+    random_id(sid + HUB_GATEWAY_ID_BYTES, EIO_SID_BYTES - HUB_GATEWAY_ID_BYTES);
+    sio_client_open(&client->sio, &hub->sio, sid, now_ms);
+    hub_tell(hub, &(struct hub_event){.type = HUB_CLIENT_OPENED, .client = client});
+    return client;
+}
+
+struct eio_session *client_session(struct client *client)
+{
+    return &client->sio.eio;
+}
+
+struct client *client_of_session(struct eio_session *session)
+{
+    return CONTAINER_OF(session, struct client, sio.eio);
+}
+
+void *client_transport(const struct client *client)
+{
+    return client->transport;
+}
+
+void hub_client_free(struct hub *hub, struct client *client)
+{
+    ASSERT(client->member_count == 0);
+    list_leave(&client->dirty);
+    sio_client_release(&client->sio);
+    hub->stats.clients--;
+    free(client);
+}

@@ -1,0 +1,101 @@
+/*
+ * client.h - a connection, its members (its places in rooms), and what goes out to it.
+ *
+ * There is no queue of messages for a connection: a member is a cursor over the room's log. What
+ * one write takes is put together when the socket can take it: the session's outbox (small
+ * packets), then each member's log from its cursor to the head, then acknowledgements of what has
+ * just gone out as the sender's own copy. A socket that took only a part of a frame gets the rest
+ * of it from the outbox, which is therefore always first: so no log is held up, and a slow member
+ * costs at most one frame.
+ *
+ * Thread      The loop's.
+ * Invariants  1. A member's cursor is the next id it is to be sent; all below was written to the
+ * socket whole, was told as a gap, or stands at the front of the outbox.
+ *             2. Between eio_session_peek() and eio_session_advance() nothing else of the hub runs.
+ */
+#ifndef PARLEY_HUB_CLIENT_H
+#define PARLEY_HUB_CLIENT_H
+
+#include "room.h"
+
+struct client {
+    struct sio_client sio;
+    struct hub *hub;
+    void *transport;
+    struct list dirty; /* hub.dirty_clients */
+    uint64_t number;
+    uint32_t send_count; /* of all members: QUEUED and SENT */
+    uint32_t member_count;
+};
+
+/* What a CONNECT asked for, while it is held. */
+struct join {
+    struct chat_auth auth;
+    struct buf pid_storage;
+    struct pid pid;  /* of `has_pid`; borrows from pid_storage */
+    char *pid_token; /* as the client sent it; NULL: none that is valid */
+    uint64_t
+        answers_needed; /* room.heads_answered that settles an offset past our head; 0: not asked */
+};
+
+struct member {
+    struct sio_socket socket;
+    struct room *room;
+    struct join *join; /* NULL once joined */
+    struct list link;  /* room.joining while held, hub.doomed at the end */
+    uint32_t index;    /* in room.members, once joined */
+    uint8_t username_len;
+    bool wants_own; /* auth.echo */
+    uint8_t history_count;
+    uint64_t cursor;
+    uint64_t session_hash; /* map_hash() of sid */
+    struct page_waiter page;
+    struct list sends; /* without outcome */
+    struct list acks;  /* COMMITTED, waiting for the own copy */
+    struct list histories;
+    char sid[PID_SID_BYTES];
+    char username[];
+};
+
+static inline struct client *member_client(const struct member *member)
+{
+    return CONTAINER_OF(member->socket.client, struct client, sio);
+}
+
+static inline struct bytes member_username(const struct member *member)
+{
+    return bytes_of(member->username, member->username_len);
+}
+
+static inline struct bytes member_sid(const struct member *member)
+{
+    return bytes_of(member->sid, PID_SID_BYTES);
+}
+
+/* Key of hub.sessions. */
+struct bytes member_key(const void *member);
+
+/* The client has something to write: hub_flush() looks at it. */
+void client_wake(struct client *client);
+
+/* Joins those of @room that can be joined by now. */
+void client_join_waiting(struct room *room, uint64_t now_ms);
+
+/* Ids from @first on are new: whoever is past it is told a gap and goes on from there. */
+void member_cut_cursor(struct member *member, uint64_t first);
+
+/* Tells the member that the ids from..to will not be sent. */
+void member_tell_gap(struct member *member, uint64_t from, uint64_t to, const char *reason);
+
+/* Another connection holds a session of @room now: ours is closed, if we have it and it is not that
+ * one. */
+void client_on_session_resumed(struct hub *hub, struct room *room,
+                               const struct contract_room_event *event, uint64_t now_ms);
+
+/* Frees the members that have left. */
+void client_reap(struct hub *hub);
+
+/* Sets the library's callbacks in hub.sio, and makes hub.flight. */
+void client_init_settings(struct hub *hub);
+
+#endif

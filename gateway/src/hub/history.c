@@ -1,0 +1,164 @@
+#include "history.h"
+
+#include <stdlib.h>
+
+struct history {
+    struct list link; /* member.histories */
+    struct member *member;
+    struct page_waiter page;
+    struct timer deadline;
+    uint64_t ack_id;
+    bool is_forward;
+    uint64_t before, after; /* as in struct chat_request */
+    uint32_t limit;
+};
+
+static void history_free(struct history *history)
+{
+    page_waiter_cancel(&history->page);
+    timers_clear(history->member->room->hub->timers, &history->deadline);
+    list_leave(&history->link);
+    history->member->history_count--;
+    free(history);
+}
+
+void history_forget_member(struct member *member)
+{
+    struct list *node;
+    while ((node = list_first(&member->histories)) != NULL) {
+        history_free(CONTAINER_OF(node, struct history, link));
+    }
+}
+
+static void refuse(struct member *member, uint64_t ack_id, enum chat_code code, const char *why)
+{
+    struct buf arguments = BUF_INIT;
+    chat_write_ack_error(&arguments, code, why);
+    sio_socket_ack(&member->socket, ack_id, buf_bytes(&arguments));
+    buf_release(&arguments);
+}
+
+/* The ids that are asked for: *@ret_from .. *@ret_to, none when from > to. */
+static void wanted_range(const struct history *history, uint64_t *ret_from, uint64_t *ret_to)
+{
+    const struct room *room = history->member->room;
+    uint64_t head = room->log.head, oldest = MAX_OF(room->oldest, (uint64_t)1);
+    if (history->is_forward) {
+        *ret_from = MAX_OF(history->after + 1, oldest);
+        *ret_to = history->after >= head ? head : MIN_OF(head, history->after + history->limit);
+        return;
+    }
+    *ret_to = history->before == 0 ? head : MIN_OF(head, history->before - 1);
+    *ret_from = MAX_OF(*ret_to >= history->limit ? *ret_to - history->limit + 1 : 1, oldest);
+}
+
+/* Waits for the first of from..to that is not in memory. Returns whether there is one. */
+static bool wait_for_missing(struct history *history, uint64_t from, uint64_t to, uint64_t now_ms)
+{
+    struct room *room = history->member->room;
+    for (uint64_t id = from; id <= to;) {
+        const struct segment *segment = room_find(room, id);
+        if (segment == NULL) {
+            page_want(&room->hub->pages, room, id, &history->page, now_ms);
+            return true;
+        }
+        id = segment_end_id(segment);
+    }
+    return false;
+}
+
+/* Narrows from..to to what HISTORY_BYTES_MAX holds, keeping the end that was asked from. */
+static void fit(const struct history *history, uint64_t *from, uint64_t *to)
+{
+    struct room *room = history->member->room;
+    bool is_forward = history->is_forward;
+    size_t bytes = 0;
+    for (uint64_t n = 0; n <= *to - *from; n++) {
+        uint64_t id = is_forward ? *from + n : *to - n;
+        bytes += segment_frame(room_find(room, id), id).len;
+        if (bytes > HISTORY_BYTES_MAX && n > 0) {
+            *(is_forward ? to : from) = is_forward ? id - 1 : id + 1;
+            return;
+        }
+    }
+}
+
+static void answer(struct history *history, uint64_t from, uint64_t to)
+{
+    struct member *member = history->member;
+    struct room *room = member->room;
+    struct buf arguments = BUF_INIT;
+    buf_append_bytes(&arguments, BYTES("{\"status\":\"ok\",\"messages\":["));
+    bool is_empty = from > to;
+    if (!is_empty) {
+        fit(history, &from, &to);
+    }
+    for (uint64_t id = from; !is_empty && id <= to; id++) {
+        if (id > from) {
+            buf_append_char(&arguments, ',');
+        }
+        chat_append_history_entry(&arguments, segment_frame(room_find(room, id), id));
+    }
+    bool has_more = history->is_forward ? !is_empty && to < room->log.head
+                                        : !is_empty && from > MAX_OF(room->oldest, (uint64_t)1);
+    buf_append_format(&arguments, "],\"more\":%s,\"head\":\"%llu\"}", has_more ? "true" : "false",
+                      (unsigned long long)room->log.head);
+    uint64_t ack_id = history->ack_id;
+    history_free(history);
+    sio_socket_ack(&member->socket, ack_id, buf_bytes(&arguments));
+    buf_release(&arguments);
+}
+
+static void go_on(struct history *history, uint64_t now_ms)
+{
+    uint64_t from, to;
+    wanted_range(history, &from, &to);
+    if (from > to || !wait_for_missing(history, from, to, now_ms)) {
+        answer(history, from, to);
+    }
+}
+
+static void on_page(struct page_waiter *waiter, uint64_t now_ms)
+{
+    go_on(CONTAINER_OF(waiter, struct history, page), now_ms);
+}
+
+static void on_deadline(struct timer *timer, uint64_t now_ms)
+{
+    (void)now_ms;
+    struct history *history = CONTAINER_OF(timer, struct history, deadline);
+    struct member *member = history->member;
+    uint64_t ack_id = history->ack_id;
+    history_free(history);
+    refuse(member, ack_id, CHAT_UNAVAILABLE, "older messages cannot be read now; ask again later");
+}
+
+void history_submit(struct member *member, const struct chat_request *request, uint64_t ack_id,
+                    uint64_t now_ms)
+{
+    ASSERT(request->type == CHAT_REQUEST_HISTORY);
+    struct hub *hub = member->room->hub;
+    bool is_too_much = member->history_count >= HISTORY_WAITING_MAX ||
+                       member->socket.client->eio.outbox.len > HISTORY_BYTES_MAX;
+    if (is_too_much) {
+        refuse(member, ack_id, CHAT_OVERLOADED,
+               "too many answers wait to be read; ask again later");
+        return;
+    }
+    struct history *history = mem_alloc(sizeof(*history));
+    *history = (struct history){
+        .member = member,
+        .ack_id = ack_id,
+        .is_forward = request->direction == CHAT_HISTORY_AFTER,
+        .before = request->before,
+        .after = request->after,
+        .limit = request->limit,
+    };
+    list_init(&history->link);
+    page_waiter_init(&history->page, on_page);
+    timer_init(&history->deadline, on_deadline);
+    list_append(&member->histories, &history->link);
+    member->history_count++;
+    timers_set(hub->timers, &history->deadline, now_ms + hub->settings.send_deadline_ms);
+    go_on(history, now_ms);
+}

@@ -1,0 +1,118 @@
+#include "hub.h"
+
+#include "client.h"
+#include "hub_impl.h"
+#include "send.h"
+#include <stdlib.h>
+
+struct hub *hub_new(const struct hub_settings *settings, const struct hub_world *world,
+                    struct timers *timers)
+{
+    struct hub *hub = mem_alloc_zeroed(sizeof(*hub));
+    hub->settings = *settings;
+    hub->world = *world;
+    hub->timers = timers;
+    map_init(&hub->rooms, room_key);
+    map_init(&hub->sessions, member_key);
+    map_init(&hub->requests, request_key);
+    map_init(&hub->appends, send_append_key);
+    size_t pages = settings->log_bytes_max / 4;
+    hub->log_budget = (struct log_budget){
+        .bytes_max = settings->log_bytes_max - pages,
+        .room_bytes_max = settings->room_log_bytes_max,
+    };
+    page_cache_init(&hub->pages, hub, pages);
+    list_init(&hub->dirty_rooms);
+    list_init(&hub->dirty_clients);
+    list_init(&hub->doomed);
+    list_init(&hub->unsettled_sends);
+    list_init(&hub->waiting_acks);
+    list_init(&hub->heads_due);
+    list_init(&hub->heads_queries);
+    timer_init(&hub->deadline_timer, send_on_deadline);
+    timer_init(&hub->ack_timer, send_on_ack_due);
+    timer_init(&hub->heads_timer, room_on_heads_timer);
+    client_init_settings(hub);
+    return hub;
+}
+
+void hub_free(struct hub *hub)
+{
+    if (hub == NULL) {
+        return;
+    }
+    client_reap(hub);
+    size_t cursor = 0;
+    for (struct room *room; (room = map_next(&hub->rooms, &cursor)) != NULL; cursor = 0) {
+        room_free(room);
+    }
+    room_cancel_heads(hub);
+    timers_clear(hub->timers, &hub->deadline_timer);
+    timers_clear(hub->timers, &hub->ack_timer);
+    timers_clear(hub->timers, &hub->heads_timer);
+    page_cache_release(&hub->pages);
+    map_release(&hub->rooms);
+    map_release(&hub->sessions);
+    map_release(&hub->requests);
+    map_release(&hub->appends);
+    buf_release(&hub->scratch);
+    buf_release(&hub->flight.acks);
+    free(hub->flight.pieces);
+    free(hub);
+}
+
+const struct hub_stats *hub_stats(struct hub *hub)
+{
+    hub->stats.log_bytes = hub->log_budget.bytes;
+    hub->stats.page_bytes = hub->pages.bytes;
+    return &hub->stats;
+}
+
+const struct histogram *hub_append_latency(const struct hub *hub)
+{
+    return &hub->append_latency;
+}
+
+size_t hub_sends_in_flight(const struct hub *hub)
+{
+    size_t count = 0;
+    LIST_EACH (node, &hub->unsettled_sends) {
+        count++;
+    }
+    return count;
+}
+
+static void flush_room(struct room *room, uint64_t now_ms)
+{
+    struct hub *hub = room->hub;
+    client_join_waiting(room, now_ms);
+    send_start(room, now_ms);
+    if (room->has_news) {
+        room->has_news = false;
+        for (uint32_t i = 0; i < room->member_count; i++) {
+            hub->world.flush(hub->world.user, member_client(room->members[i]));
+        }
+    }
+}
+
+void hub_flush(struct hub *hub, uint64_t now_ms)
+{
+    hub->now_ms = now_ms;
+    struct list turn; /* what becomes dirty from here on is for the next turn */
+    list_init(&turn);
+    list_append_all(&turn, &hub->dirty_rooms);
+    struct list *node;
+    while ((node = list_take_first(&turn)) != NULL) {
+        flush_room(CONTAINER_OF(node, struct room, dirty), now_ms);
+    }
+    list_append_all(&turn, &hub->dirty_clients);
+    while ((node = list_take_first(&turn)) != NULL) {
+        hub->world.flush(hub->world.user, CONTAINER_OF(node, struct client, dirty));
+    }
+    client_reap(hub);
+}
+
+bool hub_has_work(const struct hub *hub)
+{
+    return !list_is_empty(&hub->dirty_rooms) || !list_is_empty(&hub->dirty_clients);
+}

@@ -1,0 +1,179 @@
+/*
+ * hub.h - the heart of a gateway: rooms, members, cursors, and what chat events mean.
+ *
+ * A room is a log; everything a client sees is a cursor moving over that log. The hub keeps the
+ * newest stretch of each room that has members here, ready as bytes; a member is a client and a
+ * cursor. Live delivery, catching up, a slow reader, a hole left by a lost broadcast: all are "send
+ * this member from its cursor to the head".
+ *
+ *   edge (sockets, NATS) ──▶ hub_client_open(), eio_session_receive(), hub_on_…()  ──▶ rooms, logs,
+ * cursors ◀── struct hub_world: subscribe, append, query, announce, flush
+ *
+ * The hub is pure: no I/O, no clock, no threads. All it wants done goes through struct hub_world;
+ * all that happens to it comes with the time. A whole cluster of hubs so runs in one test.
+ *
+ * Thread  One, the loop's.
+ */
+#ifndef PARLEY_HUB_HUB_H
+#define PARLEY_HUB_HUB_H
+
+#include "base/metrics.h"
+#include "pid.h"
+#include "proto/contract.h"
+#include "wire/sio.h"
+
+enum { HUB_GATEWAY_ID_BYTES = 8 };
+
+struct hub;
+struct client;
+
+/* What happened, for logs: all slices borrow. Unused fields are empty. */
+enum hub_event_type {
+    HUB_CLIENT_OPENED,
+    HUB_CLIENT_CLOSED, /* reason */
+    HUB_MEMBER_JOINED, /* room, username, session, reason ("new", "resumed", "caught_up"), id: where
+                          it starts */
+    HUB_MEMBER_LEFT,   /* room, username, session */
+    HUB_MESSAGE_IN,    /* room, username, client_id, content: accepted for the next append */
+    HUB_MESSAGE_STORED,  /* room, client_id, id */
+    HUB_MESSAGE_REFUSED, /* room, username, client_id, reason */
+    HUB_ROOM_OPENED,     /* room, id: its head */
+    HUB_ROOM_CLOSED,     /* room */
+    HUB_ROOM_REPAIRED,   /* room, id: first of the hole, count */
+    HUB_EPOCH_CHANGED,   /* room, id: first id of the new epoch */
+};
+
+struct hub_event {
+    enum hub_event_type type;
+    struct client *client; /* NULL where there is none */
+    struct bytes room, username, session, client_id, content;
+    const char *reason;
+    uint64_t id;
+    uint64_t count;
+};
+
+/*
+ * What the hub wants done to the world. All slices borrow. None of these may call back into the hub
+ * before it returned.
+ *
+ * append and query are requests to the store with the number @request: the world brings the answer,
+ * if it comes, with hub_on_append_reply() or hub_on_query_reply(); it never sends one again by
+ * itself. On one connection to NATS, what was subscribed before a query is read arrives after it.
+ */
+struct hub_world {
+    void *user;
+    void (*subscribe)(void *user, struct bytes room);
+    void (*unsubscribe)(void *user, struct bytes room);
+    void (*append)(void *user, unsigned shard, uint64_t request, struct bytes payload);
+    void (*query)(void *user, unsigned shard, uint64_t request, struct bytes payload);
+    /* Publishes a RoomEvent to everybody in @room, this gateway included. */
+    void (*publish)(void *user, struct bytes room, struct bytes payload);
+    /* @client has something to write, or is to be closed: see eio_session_peek(). Called from
+     * hub_flush() only. */
+    void (*flush)(void *user, struct client *client);
+    void (*tell)(void *user, const struct hub_event *event);
+    /* Milliseconds since 1970, for the issue time of session tokens. */
+    uint64_t (*wall_ms)(void *user);
+};
+
+struct hub_settings {
+    char gateway_id[HUB_GATEWAY_ID_BYTES];
+    struct pid_keys keys;
+    uint32_t ping_interval_ms, ping_timeout_ms, connect_timeout_ms;
+    uint32_t payload_bytes_max;
+    uint32_t content_bytes_max;
+    uint32_t recovery_max;
+    uint32_t send_deadline_ms;
+    uint32_t room_grace_ms;
+    uint32_t rooms_per_client_max;
+    size_t room_log_bytes_max;
+    size_t log_bytes_max; /* three quarters for logs, one quarter for pages */
+};
+
+/* Counted since the start, but for those that say "now". */
+#define HUB_STATS(X)                                                   \
+    X(clients, "now")                                                  \
+    X(members, "now")                                                  \
+    X(rooms, "now")                                                    \
+    X(messages_in, "chat messages that clients sent")                  \
+    X(messages_stored, "of these, committed")                          \
+    X(messages_duplicate, "of these, known before")                    \
+    X(messages_invalid, "refused for good")                            \
+    X(messages_unavailable, "not committed at their deadline")         \
+    X(messages_overloaded, "refused since too much waits")             \
+    X(deliveries, "messages written to members")                       \
+    X(bytes_out, "bytes written to clients")                           \
+    X(appends, "append requests, repeats included")                    \
+    X(appends_repeated, "append requests sent again")                  \
+    X(queries, "queries, repeats included")                            \
+    X(log_messages, "messages that joined a log")                      \
+    X(gaps_repaired, "holes in a log that were filled from the store") \
+    X(ahead_dropped, "broadcasts ahead of the log that were not kept") \
+    X(pages_fetched, "pages of older messages read from the store")    \
+    X(joins_new, "joins without an offset")                            \
+    X(joins_caught_up, "joins with an offset, as a new session")       \
+    X(joins_resumed, "sessions resumed")                               \
+    X(gaps_told, "chat gap events")                                    \
+    X(sessions_superseded, "connections closed since their session lives elsewhere")
+
+struct hub_stats {
+#define X(name, help) uint64_t name;
+    HUB_STATS(X)
+#undef X
+    size_t log_bytes, page_bytes; /* now */
+};
+
+/* Keeps @world's functions and @settings by value, @timers by reference. Returns owned. */
+struct hub *hub_new(const struct hub_settings *settings, const struct hub_world *world,
+                    struct timers *timers);
+
+/* Frees the hub; all clients must be closed and freed before. */
+void hub_free(struct hub *hub);
+
+const struct hub_stats *hub_stats(struct hub *hub);
+
+/* Durations from a message's arrival to its outcome, in µs as far as the caller's clock goes (ms).
+ */
+const struct histogram *hub_append_latency(const struct hub *hub);
+
+/* Messages that were sent to the store and have no answer yet. */
+size_t hub_sends_in_flight(const struct hub *hub);
+
+/*
+ * Opens a client on a fresh WebSocket; @transport is the edge's (client_transport() gives it back).
+ * The edge feeds client_session() with eio_session_receive() and writes what eio_session_peek()
+ * gives.
+ */
+struct client *hub_client_open(struct hub *hub, void *transport, uint64_t now_ms);
+struct eio_session *client_session(struct client *client);
+void *client_transport(const struct client *client);
+struct client *client_of_session(struct eio_session *session);
+
+/* Frees a client whose session is not OPEN any more. The edge calls it when its transport is gone,
+ * at a loop turn's end. */
+void hub_client_free(struct hub *hub, struct client *client);
+
+/* From the room subjects. Takes @event. */
+void hub_on_room_event(struct hub *hub, struct contract_room_event *event, uint64_t now_ms);
+
+/* Answers; borrowed. @reply NULL: nobody was there to answer, or the answer made no sense. Unknown
+ * requests are ignored. */
+void hub_on_append_reply(struct hub *hub, uint64_t request,
+                         const struct contract_append_reply *reply, uint64_t now_ms);
+void hub_on_query_reply(struct hub *hub, uint64_t request, const struct contract_query_reply *reply,
+                        uint64_t now_ms);
+
+/* NATS is back after it was gone, or dropped messages for us: whatever was in flight is sent again,
+ * all heads checked. */
+void hub_on_bus_restored(struct hub *hub, uint64_t now_ms);
+
+/* A broadcast for @room was dropped on its way here: the room is repaired. */
+void hub_on_room_dropped(struct hub *hub, struct bytes room, uint64_t now_ms);
+
+/* At the end of a loop turn: flushes every client that has something to write. */
+void hub_flush(struct hub *hub, uint64_t now_ms);
+
+/* Whether hub_flush() left something for the next turn, which should then come at once. */
+bool hub_has_work(const struct hub *hub);
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * hub_impl.h - the hub's own state, for the files of this folder only.
+ *
+ * Lifetimes  1. A room lives while it has members, joining members, or sends; then for the grace
+ * time.
+ *            2. A member belongs to its client's socket list and to one room; on_disconnect() ends
+ * it. Its memory stays until the turn's end (hub.doomed), since a caller up the stack may still
+ * hold it.
+ *            3. A send belongs to its room from acceptance to outcome; its member may go first
+ * (member NULL then).
+ *            4. Nothing is freed while hub_flush() walks a list: world.flush() only peeks and
+ * advances.
+ */
+#ifndef PARLEY_HUB_HUB_IMPL_H
+#define PARLEY_HUB_HUB_IMPL_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "hub.h"
+#include "limits.h"
+#include "page.h"
+#include "request.h"
+#include "room_log.h"
+
+struct hub {
+    struct hub_settings settings;
+    struct hub_world world;
+    struct timers *timers;
+    struct sio_settings sio;
+    struct hub_stats stats;
+    struct histogram append_latency;
+
+    struct map rooms;    /* by name */
+    struct map sessions; /* members by sid */
+    struct map requests; /* queries, by number */
+    struct map appends;  /* rooms with an append in flight, by its number */
+    uint64_t last_request;
+    uint64_t last_client;
+    uint64_t last_generated_id;
+
+    struct log_budget log_budget;
+    struct page_cache pages;
+
+    struct list dirty_rooms;   /* with news for their members, or with members that want to join */
+    struct list dirty_clients; /* with something to write of their own */
+
+    struct list doomed; /* members that have left; freed at the turn's end */
+
+    struct list unsettled_sends; /* no outcome told yet, oldest first: each ends at arrival +
+                                    send_deadline_ms */
+    struct timer deadline_timer;
+    struct list
+        waiting_acks; /* committed sends that wait for the sender's own copy, at most ACK_WAIT_MS */
+    struct timer ack_timer;
+
+    struct list heads_due;     /* rooms whose head is to be asked for */
+    struct list heads_queries; /* asked */
+    struct timer heads_timer;
+
+    uint64_t now_ms;    /* of the turn's end that is going on */
+    struct buf scratch; /* frames being encoded; used within one function only */
+    struct flight {     /* what eio_session_peek() gave last, until eio_session_advance() */
+        struct piece *pieces;
+        size_t count;
+        struct buf acks;
+    } flight;
+};
+
+struct bytes request_key(const void *request);
+
+static inline void hub_tell(struct hub *hub, const struct hub_event *event)
+{
+    hub->world.tell(hub->world.user, event);
+}
+
+#endif

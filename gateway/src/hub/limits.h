@@ -1,0 +1,87 @@
+/*
+ * limits.h - every bound of the hub, with what happens at it. Bounds that users may set are in
+ * edge/config.def.
+ */
+#ifndef PARLEY_HUB_LIMITS_H
+#define PARLEY_HUB_LIMITS_H
+
+#include "proto/contract.h"
+#include "wire/chat.h"
+
+enum {
+    /* Who joins without an offset gets so many of the newest messages. */
+    RECENT_MESSAGES = 50,
+
+    /* Small packets that wait for a client's socket (acks, errors, one history page); past it the
+       client is closed. */
+    CLIENT_OUTBOX_BYTES_MAX = 512 * 1024,
+
+    /* Bytes and pieces that one write takes; more goes out with the next. */
+    CLIENT_WRITE_BYTES = 256 * 1024,
+    CLIENT_WRITE_PIECES_MAX = 64,
+
+    /* Messages of one client that have no outcome yet; past it: chat error `overloaded`. */
+    CLIENT_SENDS_MAX = 1024,
+
+    /* Messages of a room that wait for the append in flight; past either: chat error `overloaded`.
+     */
+    ROOM_SENDS_MAX = 8192,
+    ROOM_SENDS_BYTES_MAX = 4 * 1024 * 1024,
+
+    /* Messages of one append. */
+    APPEND_MESSAGES_MAX = 1024,
+
+    /* An append or a query is sent again when it was not answered in this time ... */
+    REQUEST_TIMEOUT_MS = 2000,
+    /* ... and, after an answer that says "not now", when this has passed, doubling. */
+    REQUEST_BACKOFF_MIN_MS = 50,
+    REQUEST_BACKOFF_MAX_MS = 1000,
+
+    /* An acknowledgement waits at most so long for the sender's own copy. */
+    ACK_WAIT_MS = 1000,
+
+    /* Broadcasts ahead of the next id: how long a hole may stay before it is asked for, and how
+       much is kept. */
+    AHEAD_WAIT_MS = 20,
+    AHEAD_EVENTS_MAX = 64,
+    AHEAD_MESSAGES_MAX = 4096,
+
+    /* A log that is further behind the store's head starts anew at the head; its members read pages
+       meanwhile. */
+    REPAIR_MESSAGES_MAX = 4 * CONTRACT_PAGE,
+
+    /* Heads checks: after a room's last news, doubling; how many rooms one query asks for, and one
+       turn in all. */
+    HEADS_INTERVAL_MIN_MS = 1000,
+    HEADS_INTERVAL_MAX_MS = 60000,
+    HEADS_ROOMS_PER_QUERY = 256,
+    HEADS_ROOMS_PER_TURN = 2048,
+    HEADS_TURN_MS = 50,
+
+    /* Pages that are asked for at a time, in all rooms; more wait for their turn. */
+    PAGES_FETCHING_MAX = 32,
+
+    /* Answers to `chat history`: bytes of one, and how many a member may wait for; past it:
+       `overloaded`. */
+    HISTORY_BYTES_MAX = 128 * 1024,
+    HISTORY_WAITING_MAX = 4,
+
+    /* Bytes of the blocks that a room's log grows in. */
+    SEGMENT_BYTES_MIN = 512,
+    SEGMENT_BYTES_MAX = 64 * 1024,
+};
+
+/* A whole heads query stays far below what NATS takes. */
+static_assert(HEADS_ROOMS_PER_QUERY * (CONTRACT_ROOM_BYTES_MAX + 4) <
+                  CONTRACT_MESSAGE_BYTES_MAX / 8,
+              "heads query");
+/* One answer to `chat history` always fits beside the small packets. */
+static_assert(HISTORY_BYTES_MAX * 2 < CLIENT_OUTBOX_BYTES_MAX, "history and outbox");
+/* The largest message alone fits into an append: 64 KiB of content (the highest CONTENT_BYTES_MAX)
+ * and its ids. */
+static_assert(64 * 1024 + 1024 + CONTRACT_ENVELOPE_BYTES_MAX < CONTRACT_MESSAGE_BYTES_MAX,
+              "append");
+static_assert((int)CHAT_ROOM_BYTES_MAX == (int)CONTRACT_ROOM_BYTES_MAX, "room names");
+static_assert((int)CHAT_CLIENT_ID_BYTES_MAX == (int)CONTRACT_CLIENT_ID_BYTES_MAX, "client ids");
+
+#endif

@@ -1,0 +1,81 @@
+#include "request.h"
+
+#include "hub_impl.h"
+
+static void send_query(struct request *request, uint64_t now_ms)
+{
+    struct hub *hub = request->hub;
+    hub->stats.queries++;
+    timers_set(hub->timers, &request->timer, now_ms + REQUEST_TIMEOUT_MS);
+    hub->world.query(hub->world.user, request->shard, request->number,
+                     buf_bytes(&request->payload));
+}
+
+static void on_due(struct timer *timer, uint64_t now_ms)
+{
+    send_query(CONTAINER_OF(timer, struct request, timer), now_ms);
+}
+
+void request_init(struct request *request, struct hub *hub,
+                  void (*on_reply)(struct request *, const struct contract_query_reply *, uint64_t))
+{
+    *request = (struct request){.hub = hub, .on_reply = on_reply};
+    timer_init(&request->timer, on_due);
+}
+
+void request_start(struct request *request, unsigned shard, const struct contract_query *query,
+                   uint64_t now_ms)
+{
+    ASSERT(!request_is_asked(request));
+    request->number = ++request->hub->last_request;
+    request->shard = shard;
+    request->backoff_ms = REQUEST_BACKOFF_MIN_MS;
+    contract_encode_query(&request->payload, query);
+    map_add(&request->hub->requests, request);
+    send_query(request, now_ms);
+}
+
+void request_cancel(struct request *request)
+{
+    if (request_is_asked(request)) {
+        ASSERT(map_remove(&request->hub->requests, request_key(request)) == request);
+        timers_clear(request->hub->timers, &request->timer);
+        buf_release(&request->payload);
+        request->number = 0;
+    }
+}
+
+void request_hurry(struct request *request, uint64_t now_ms)
+{
+    if (request_is_asked(request)) {
+        send_query(request, now_ms);
+    }
+}
+
+uint32_t request_next_backoff(uint32_t backoff_ms)
+{
+    return MIN_OF(backoff_ms * 2, (uint32_t)REQUEST_BACKOFF_MAX_MS);
+}
+
+struct bytes request_key(const void *request)
+{
+    const uint64_t *number = &((const struct request *)request)->number;
+    return bytes_of((const char *)number, sizeof(*number));
+}
+
+void hub_on_query_reply(struct hub *hub, uint64_t number, const struct contract_query_reply *reply,
+                        uint64_t now_ms)
+{
+    struct request *request =
+        map_get(&hub->requests, bytes_of((const char *)&number, sizeof(number)));
+    if (request == NULL) {
+        return; /* answered before, or nobody wants it any more */
+    }
+    if (reply != NULL && reply->status == CONTRACT_OK) {
+        request_cancel(request);
+        request->on_reply(request, reply, now_ms);
+        return;
+    }
+    timers_set(hub->timers, &request->timer, now_ms + request->backoff_ms);
+    request->backoff_ms = request_next_backoff(request->backoff_ms);
+}

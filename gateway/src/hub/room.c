@@ -1,0 +1,597 @@
+#include "room.h"
+
+#include "client.h"
+#include "send.h"
+#include <stdlib.h>
+
+enum { MEMBERS_CAPACITY_FIRST = 4 };
+
+struct bytes room_key(const void *room)
+{
+    return room_name(room);
+}
+
+/* --- what is next of the log
+ * ------------------------------------------------------------------------------------ */
+
+static void heads_timer_restart(struct room *room, uint64_t now_ms)
+{
+    room->heads_interval_ms = HEADS_INTERVAL_MIN_MS;
+    timers_set(room->hub->timers, &room->heads_timer, now_ms + room->heads_interval_ms);
+}
+
+void room_append_messages(struct room *room, uint64_t first_id,
+                          const struct contract_stored_message *messages, size_t count,
+                          uint64_t now_ms)
+{
+    struct hub *hub = room->hub;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t id = first_id + i;
+        if (id != room->log.head + 1) {
+            continue;
+        }
+        const struct contract_stored_message *m = &messages[i];
+        struct chat_message message = {
+            .epoch = room->epoch,
+            .id = id,
+            .at_ms = m->at_ms,
+            .username = m->sender,
+            .content = m->body,
+            .client_id = m->client_id,
+        };
+        buf_clear(&hub->scratch);
+        chat_append_message_frame(&hub->scratch, room_namespace(room), &message);
+        ASSERT(room_log_append(&room->log, id, map_hash(m->session), buf_bytes(&hub->scratch)) ==
+               ROOM_LOG_APPENDED);
+        hub->stats.log_messages++;
+        room->has_news = true;
+    }
+    room->store_head = MAX_OF(room->store_head, room->log.head);
+    if (room->has_news) {
+        room_wake(room);
+        heads_timer_restart(room, now_ms);
+    }
+}
+
+const struct segment *room_find(struct room *room, uint64_t id)
+{
+    const struct segment *segment = room_log_find(&room->log, id);
+    return segment != NULL ? segment : page_find(&room->hub->pages, room, id);
+}
+
+/* --- broadcasts ahead of the log
+ * -------------------------------------------------------------------------------- */
+
+static void ahead_remove(struct room *room, uint32_t i)
+{
+    room->ahead_messages -= room->ahead[i]->batch.message_count;
+    contract_free(room->ahead[i]);
+    room->ahead[i] = room->ahead[--room->ahead_count];
+}
+
+static void ahead_clear(struct room *room)
+{
+    while (room->ahead_count > 0) {
+        ahead_remove(room, room->ahead_count - 1);
+    }
+    timers_clear(room->hub->timers, &room->ahead_timer);
+}
+
+/* Appends what has become next, and forgets what is known by now. */
+static void ahead_drain(struct room *room, uint64_t now_ms)
+{
+    for (uint32_t i = 0; i < room->ahead_count;) {
+        struct contract_room_event *event = room->ahead[i];
+        if (event->batch.epoch == room->epoch && event->batch.first_id > room->log.head + 1) {
+            i++;
+            continue;
+        }
+        if (event->batch.epoch == room->epoch) {
+            room_append_messages(room, event->batch.first_id, event->batch.messages,
+                                 event->batch.message_count, now_ms);
+        }
+        ahead_remove(room, i);
+        i = 0; /* the head may have moved up to one that was looked at already */
+    }
+}
+
+/* Keeps @event until the hole in front of it is filled. Takes it. */
+static void ahead_add(struct room *room, struct contract_room_event *event, uint64_t now_ms)
+{
+    struct hub *hub = room->hub;
+    size_t count = event->batch.message_count;
+    if (room->ahead_count == AHEAD_EVENTS_MAX ||
+        room->ahead_messages + count > AHEAD_MESSAGES_MAX) {
+        hub->stats.ahead_dropped++; /* it is fetched like what is missing in front of it */
+        contract_free(event);
+    } else {
+        room->ahead[room->ahead_count++] = event;
+        room->ahead_messages += count;
+    }
+    if (room->state == ROOM_LIVE && !timer_is_set(&room->ahead_timer)) {
+        timers_set(hub->timers, &room->ahead_timer, now_ms + AHEAD_WAIT_MS);
+    }
+}
+
+/* --- asking the store
+ * ------------------------------------------------------------------------------------------- */
+
+static void ask_newest(struct room *room, uint64_t now_ms)
+{
+    struct contract_query query = {
+        .type = CONTRACT_RANGE,
+        .range = {.room = room_name(room), .limit = RECENT_MESSAGES, .newest = true},
+    };
+    request_start(&room->range, room->shard, &query, now_ms);
+}
+
+/* Starts the log anew at the store's head. Members go on from the old one, or from pages,
+ * meanwhile. */
+static void reopen(struct room *room, uint64_t now_ms)
+{
+    request_cancel(&room->range);
+    timers_clear(room->hub->timers, &room->ahead_timer);
+    room->state = ROOM_OPENING;
+    ask_newest(room, now_ms);
+}
+
+/* Fetches what is missing between the log and what is known of the store's head, one page at a
+ * time. */
+static void repair(struct room *room, uint64_t now_ms)
+{
+    if (room->state != ROOM_LIVE || request_is_asked(&room->range) ||
+        room->store_head <= room->log.head) {
+        return;
+    }
+    if (room->store_head - room->log.head > REPAIR_MESSAGES_MAX) {
+        reopen(room, now_ms);
+        return;
+    }
+    struct contract_query query = {
+        .type = CONTRACT_RANGE,
+        .range = {.room = room_name(room), .from = room->log.head + 1, .limit = CONTRACT_PAGE},
+    };
+    request_start(&room->range, room->shard, &query, now_ms);
+}
+
+static void on_ahead_due(struct timer *timer, uint64_t now_ms)
+{
+    struct room *room = CONTAINER_OF(timer, struct room, ahead_timer);
+    for (uint32_t i = 0; i < room->ahead_count; i++) {
+        const struct contract_room_event *event = room->ahead[i];
+        room->store_head =
+            MAX_OF(room->store_head, event->batch.first_id + event->batch.message_count - 1);
+    }
+    repair(room, now_ms);
+}
+
+static bool note_epoch(struct room *room, uint64_t epoch, uint64_t now_ms)
+{
+    if (epoch > room->epoch && room->state == ROOM_LIVE) {
+        reopen(room, now_ms);
+    }
+    return epoch == room->epoch;
+}
+
+void room_note_head(struct room *room, uint64_t epoch, uint64_t head, uint64_t now_ms)
+{
+    if (room->state != ROOM_LIVE || !note_epoch(room, epoch, now_ms) || head <= room->store_head) {
+        return;
+    }
+    room->store_head = head;
+    /* The broadcast may just be on its way: wait for it as for any that is late. */
+    if (!timer_is_set(&room->ahead_timer) && !request_is_asked(&room->range)) {
+        timers_set(room->hub->timers, &room->ahead_timer, now_ms + AHEAD_WAIT_MS);
+    }
+}
+
+static void adopt_epochs(struct room *room, const struct contract_query_reply *reply)
+{
+    size_t count = MIN_OF(reply->range.epoch_count, (size_t)ROOM_EPOCHS_MAX);
+    if (count > 0) {
+        memcpy(room->epochs, reply->range.epochs + (reply->range.epoch_count - count),
+               count * sizeof(room->epochs[0]));
+    }
+    room->epoch_count = (uint32_t)count;
+    room->epoch = reply->range.epoch;
+}
+
+/* The id with which the room's current epoch began. */
+static uint64_t epoch_first_id(const struct room *room)
+{
+    return room->epoch_count == 0 ? 1 : room->epochs[room->epoch_count - 1].first_id;
+}
+
+/* Ids from here on mean something else now: whoever has seen them is told, and goes on from there.
+ */
+static void cut_members(struct room *room)
+{
+    uint64_t first = epoch_first_id(room);
+    for (uint32_t i = 0; i < room->member_count; i++) {
+        member_cut_cursor(room->members[i], first);
+    }
+}
+
+static void on_opened(struct room *room, const struct contract_query_reply *reply, uint64_t now_ms)
+{
+    struct hub *hub = room->hub;
+    uint64_t old_epoch = room->epoch;
+    if (reply->range.epoch < old_epoch) {
+        ask_newest(room, now_ms); /* from before the epoch that we have heard of */
+        return;
+    }
+    adopt_epochs(room, reply);
+    room->oldest = reply->range.oldest;
+    room->store_head = reply->range.head;
+    size_t count = reply->range.message_count;
+    room_log_reset(&room->log, count > 0 ? reply->range.first_id - 1 : reply->range.head);
+    room->state = ROOM_LIVE;
+    room->has_news = true;
+    room_append_messages(room, reply->range.first_id, reply->range.messages, count, now_ms);
+    heads_timer_restart(room, now_ms);
+    bool is_new_epoch = old_epoch != 0 && room->epoch != old_epoch;
+    if (is_new_epoch) {
+        page_drop_room(&hub->pages, room, now_ms);
+        cut_members(room);
+    }
+    hub_tell(hub, &(struct hub_event){.type = is_new_epoch ? HUB_EPOCH_CHANGED : HUB_ROOM_OPENED,
+                                      .room = room_name(room),
+                                      .id = is_new_epoch ? epoch_first_id(room) : room->log.head});
+    ahead_drain(room, now_ms);
+    if (room->ahead_count > 0 || room->store_head > room->log.head) {
+        timers_set(hub->timers, &room->ahead_timer, now_ms + AHEAD_WAIT_MS);
+    }
+}
+
+static void on_repaired(struct room *room, const struct contract_query_reply *reply,
+                        uint64_t now_ms)
+{
+    struct hub *hub = room->hub;
+    if (!note_epoch(room, reply->range.epoch, now_ms)) {
+        return;
+    }
+    uint64_t before = room->log.head;
+    room->oldest = reply->range.oldest;
+    if (room->oldest > room->log.head + 1) {
+        reopen(room, now_ms); /* what is missing is not kept any more */
+        return;
+    }
+    room_append_messages(room, reply->range.first_id, reply->range.messages,
+                         reply->range.message_count, now_ms);
+    ahead_drain(room, now_ms);
+    room->store_head = MAX_OF(room->store_head, reply->range.head);
+    if (room->log.head > before) {
+        hub->stats.gaps_repaired++;
+        hub_tell(hub, &(struct hub_event){.type = HUB_ROOM_REPAIRED,
+                                          .room = room_name(room),
+                                          .id = before + 1,
+                                          .count = room->log.head - before});
+    }
+    if (room->store_head > room->log.head) {
+        timers_set(hub->timers, &room->ahead_timer,
+                   room->log.head > before ? now_ms : now_ms + AHEAD_WAIT_MS);
+    }
+}
+
+static void on_range_reply(struct request *request, const struct contract_query_reply *reply,
+                           uint64_t now_ms)
+{
+    struct room *room = CONTAINER_OF(request, struct room, range);
+    if (reply->type != CONTRACT_RANGE) {
+        room_check_head(
+            room, now_ms); /* no answer to what was asked; the next check finds what is missing */
+        if (room->state == ROOM_OPENING) {
+            ask_newest(room, now_ms);
+        }
+    } else if (room->state == ROOM_OPENING) {
+        on_opened(room, reply, now_ms);
+    } else {
+        on_repaired(room, reply, now_ms);
+    }
+}
+
+/* --- heads checks
+ * -----------------------------------------------------------------------------------------------
+ */
+
+struct heads_query {
+    struct list link; /* in hub.heads_queries */
+    struct request request;
+    unsigned shard;
+    size_t count;
+    struct room *rooms[HEADS_ROOMS_PER_QUERY]; /* NULL: gone meanwhile */
+};
+
+void room_check_head(struct room *room, uint64_t now_ms)
+{
+    if (!room->heads_pending) {
+        struct hub *hub = room->hub;
+        room->heads_pending = true;
+        list_append(&hub->heads_due, &room->heads_due);
+        if (!timer_is_set(&hub->heads_timer)) {
+            timers_set(hub->timers, &hub->heads_timer, now_ms);
+        }
+    }
+}
+
+static void on_heads_due(struct timer *timer, uint64_t now_ms)
+{
+    struct room *room = CONTAINER_OF(timer, struct room, heads_timer);
+    room->heads_interval_ms = MIN_OF(room->heads_interval_ms * 2, (uint32_t)HEADS_INTERVAL_MAX_MS);
+    timers_set(room->hub->timers, timer, now_ms + room->heads_interval_ms);
+    room_check_head(room, now_ms);
+}
+
+static void on_heads_reply(struct request *request, const struct contract_query_reply *reply,
+                           uint64_t now_ms)
+{
+    struct heads_query *query = CONTAINER_OF(request, struct heads_query, request);
+    list_leave(&query->link);
+    bool is_answer = reply->type == CONTRACT_HEADS && reply->heads.head_count == query->count;
+    for (size_t i = 0; i < query->count; i++) {
+        struct room *room = query->rooms[i];
+        if (room == NULL) {
+            continue;
+        }
+        room->heads_pending = false;
+        if (is_answer) {
+            room->heads_answered++;
+            room_note_head(room, reply->heads.heads[i].epoch, reply->heads.heads[i].head, now_ms);
+        }
+        if (!list_is_empty(&room->joining)) {
+            room_wake(room);
+        }
+    }
+    free(query);
+}
+
+static void heads_query_start(struct heads_query *query, uint64_t now_ms)
+{
+    struct bytes names[HEADS_ROOMS_PER_QUERY];
+    for (size_t i = 0; i < query->count; i++) {
+        names[i] = room_name(query->rooms[i]);
+    }
+    struct contract_query ask = {.type = CONTRACT_HEADS,
+                                 .heads = {.room_count = query->count, .rooms = names}};
+    request_start(&query->request, query->shard, &ask, now_ms);
+}
+
+void room_on_heads_timer(struct timer *timer, uint64_t now_ms)
+{
+    struct hub *hub = CONTAINER_OF(timer, struct hub, heads_timer);
+    struct heads_query *filling[CONTRACT_SHARDS] = {NULL};
+    struct list *node;
+    for (size_t n = 0;
+         n < HEADS_ROOMS_PER_TURN && (node = list_take_first(&hub->heads_due)) != NULL; n++) {
+        struct room *room = CONTAINER_OF(node, struct room, heads_due);
+        struct heads_query **query = &filling[room->shard];
+        if (*query == NULL) {
+            *query = mem_alloc_zeroed(sizeof(**query));
+            (*query)->shard = room->shard;
+            list_init(&(*query)->link);
+            list_append(&hub->heads_queries, &(*query)->link);
+            request_init(&(*query)->request, hub, on_heads_reply);
+        }
+        (*query)->rooms[(*query)->count++] = room;
+        if ((*query)->count == HEADS_ROOMS_PER_QUERY) {
+            heads_query_start(*query, now_ms);
+            *query = NULL;
+        }
+    }
+    for (size_t i = 0; i < CONTRACT_SHARDS; i++) {
+        if (filling[i] != NULL) {
+            heads_query_start(filling[i], now_ms);
+        }
+    }
+    if (!list_is_empty(&hub->heads_due)) {
+        timers_set(hub->timers, &hub->heads_timer, now_ms + HEADS_TURN_MS);
+    }
+}
+
+static void heads_forget(struct room *room)
+{
+    LIST_EACH (node, &room->hub->heads_queries) {
+        struct heads_query *query = CONTAINER_OF(node, struct heads_query, link);
+        for (size_t i = 0; i < query->count; i++) {
+            if (query->rooms[i] == room) {
+                query->rooms[i] = NULL;
+            }
+        }
+    }
+    list_leave(&room->heads_due);
+}
+
+void room_cancel_heads(struct hub *hub)
+{
+    struct list *node;
+    while ((node = list_take_first(&hub->heads_queries)) != NULL) {
+        struct heads_query *query = CONTAINER_OF(node, struct heads_query, link);
+        request_cancel(&query->request);
+        free(query);
+    }
+}
+
+/* --- life
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+static void on_grace_over(struct timer *timer, uint64_t now_ms)
+{
+    (void)now_ms;
+    room_free(CONTAINER_OF(timer, struct room, grace_timer));
+}
+
+static struct room *room_new(struct hub *hub, struct bytes name)
+{
+    ASSERT(name.len > 0 && name.len <= CHAT_ROOM_BYTES_MAX);
+    struct room *room = mem_alloc_zeroed(sizeof(*room) + 1 + name.len);
+    room->hub = hub;
+    room->shard = contract_shard(name);
+    room->name_len = (uint8_t)name.len;
+    room->namespace_len = bytes_equal(name, BYTES("lobby")) ? 1 : (uint8_t)(1 + name.len);
+    room->text[0] = '/';
+    memcpy(room->text + 1, name.data, name.len);
+    room_log_init(&room->log, &hub->log_budget);
+    list_init(&room->dirty);
+    list_init(&room->joining);
+    list_init(&room->queue);
+    list_init(&room->batch);
+    list_init(&room->pages);
+    list_init(&room->heads_due);
+    timer_init(&room->append_timer, send_on_append_due);
+    timer_init(&room->ahead_timer, on_ahead_due);
+    timer_init(&room->heads_timer, on_heads_due);
+    timer_init(&room->grace_timer, on_grace_over);
+    request_init(&room->range, hub, on_range_reply);
+    return room;
+}
+
+struct room *room_get(struct hub *hub, struct bytes name, uint64_t now_ms)
+{
+    struct room *room = map_get(&hub->rooms, name);
+    if (room == NULL) {
+        room = room_new(hub, name);
+        map_add(&hub->rooms, room);
+        hub->stats.rooms++;
+        hub->world.subscribe(hub->world.user, name);
+        ask_newest(room, now_ms);
+    }
+    timers_clear(hub->timers, &room->grace_timer);
+    return room;
+}
+
+void room_free(struct room *room)
+{
+    struct hub *hub = room->hub;
+    ASSERT(room->member_count == 0 && list_is_empty(&room->joining));
+    hub->world.unsubscribe(hub->world.user, room_name(room));
+    hub_tell(hub, &(struct hub_event){.type = HUB_ROOM_CLOSED, .room = room_name(room)});
+    send_release_room(room);
+    page_drop_room(&hub->pages, room, 0);
+    heads_forget(room);
+    ahead_clear(room);
+    request_cancel(&room->range);
+    timers_clear(hub->timers, &room->heads_timer);
+    timers_clear(hub->timers, &room->grace_timer);
+    list_leave(&room->dirty);
+    ASSERT(map_remove(&hub->rooms, room_name(room)) == room);
+    room_log_release(&room->log);
+    hub->stats.rooms--;
+    free(room->members);
+    free(room);
+}
+
+void room_add_member(struct room *room, struct member *member)
+{
+    if (room->member_count == room->member_capacity) {
+        room->member_capacity = MAX_OF((uint32_t)MEMBERS_CAPACITY_FIRST, room->member_capacity * 2);
+        room->members = mem_resize(room->members, room->member_capacity * sizeof(struct member *));
+    }
+    member->index = room->member_count;
+    room->members[room->member_count++] = member;
+}
+
+void room_remove_member(struct room *room, struct member *member, uint64_t now_ms)
+{
+    ASSERT(room->members[member->index] == member);
+    struct member *last = room->members[--room->member_count];
+    room->members[member->index] = last;
+    last->index = member->index;
+    room_maybe_idle(room, now_ms);
+}
+
+void room_wake(struct room *room)
+{
+    if (list_is_empty(&room->dirty)) {
+        list_append(&room->hub->dirty_rooms, &room->dirty);
+    }
+}
+
+void room_maybe_idle(struct room *room, uint64_t now_ms)
+{
+    if (room->member_count == 0 && list_is_empty(&room->joining) && list_is_empty(&room->queue) &&
+        list_is_empty(&room->batch)) {
+        timers_set(room->hub->timers, &room->grace_timer,
+                   now_ms + room->hub->settings.room_grace_ms);
+    }
+}
+
+enum room_offset_result room_translate_offset(const struct room *room, uint64_t epoch, uint64_t id,
+                                              uint64_t *ret_id)
+{
+    if (epoch > room->epoch) {
+        return ROOM_OFFSET_AHEAD;
+    }
+    if (epoch == 0 || epoch == room->epoch) {
+        *ret_id = id;
+        return id > room->log.head ? ROOM_OFFSET_AHEAD : ROOM_OFFSET_OK;
+    }
+    for (uint32_t i = 0; i < room->epoch_count; i++) {
+        if (room->epochs[i].epoch <= epoch) {
+            continue;
+        }
+        if (i == 0 && room->epoch_count == ROOM_EPOCHS_MAX) {
+            break; /* where that epoch ended is forgotten */
+        }
+        *ret_id = MIN_OF(id, room->epochs[i].first_id - 1);
+        return *ret_id == id ? ROOM_OFFSET_OK : ROOM_OFFSET_CUT;
+    }
+    return ROOM_OFFSET_INVALID;
+}
+
+/* --- what NATS brings
+ * ------------------------------------------------------------------------------------------- */
+
+static void on_batch(struct room *room, struct contract_room_event *event, uint64_t now_ms)
+{
+    uint64_t first = event->batch.first_id;
+    if (room->state == ROOM_OPENING) {
+        ahead_add(room, event, now_ms);
+        return;
+    }
+    if (!note_epoch(room, event->batch.epoch, now_ms) || event->batch.message_count == 0) {
+        contract_free(event);
+        return;
+    }
+    if (first > room->log.head + 1) {
+        ahead_add(room, event, now_ms);
+        return;
+    }
+    room_append_messages(room, first, event->batch.messages, event->batch.message_count, now_ms);
+    contract_free(event);
+    ahead_drain(room, now_ms);
+}
+
+void hub_on_room_event(struct hub *hub, struct contract_room_event *event, uint64_t now_ms)
+{
+    struct room *room = map_get(&hub->rooms, event->room);
+    if (room == NULL) {
+        contract_free(event); /* from before we left the room */
+    } else if (event->type == CONTRACT_BATCH) {
+        on_batch(room, event, now_ms);
+    } else {
+        client_on_session_resumed(hub, room, event, now_ms);
+        contract_free(event);
+    }
+}
+
+void hub_on_room_dropped(struct hub *hub, struct bytes name, uint64_t now_ms)
+{
+    struct room *room = map_get(&hub->rooms, name);
+    if (room != NULL) {
+        room_check_head(room, now_ms);
+    }
+}
+
+void hub_on_bus_restored(struct hub *hub, uint64_t now_ms)
+{
+    size_t cursor = 0;
+    for (struct request *request; (request = map_next(&hub->requests, &cursor)) != NULL;) {
+        request_hurry(request, now_ms);
+    }
+    cursor = 0;
+    for (struct room *room; (room = map_next(&hub->rooms, &cursor)) != NULL;) {
+        send_hurry(room, now_ms);
+        room_check_head(room, now_ms);
+    }
+}

@@ -1,0 +1,463 @@
+#include "send.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct bytes send_sender(const struct send *send)
+{
+    return bytes_of(send->text, send->sender_len);
+}
+
+static struct bytes send_session(const struct send *send)
+{
+    return bytes_of(send->text + send->sender_len, PID_SID_BYTES);
+}
+
+static struct bytes send_client_id(const struct send *send)
+{
+    return bytes_of(send->text + send->sender_len + PID_SID_BYTES, send->client_id_len);
+}
+
+static struct bytes send_content(const struct send *send)
+{
+    return bytes_of(send->text + send->sender_len + PID_SID_BYTES + send->client_id_len,
+                    send->content_len);
+}
+
+static struct contract_new_message send_message(const struct send *send)
+{
+    return (struct contract_new_message){
+        .sender = send_sender(send),
+        .session = send_session(send),
+        .client_id = send_client_id(send),
+        .body = send_content(send),
+    };
+}
+
+/* The id that the client knows: none where the gateway made it. */
+static struct bytes shown_client_id(const struct send *send)
+{
+    return send->is_own_id ? (struct bytes){0} : send_client_id(send);
+}
+
+struct bytes send_append_key(const void *room)
+{
+    const uint64_t *number = &((const struct room *)room)->append_number;
+    return bytes_of((const char *)number, sizeof(*number));
+}
+
+/* --- telling the client
+ * ----------------------------------------------------------------------------------------- */
+
+static void tell_refused(struct hub *hub, struct member *member, struct bytes client_id,
+                         const char *reason)
+{
+    hub_tell(hub, &(struct hub_event){.type = HUB_MESSAGE_REFUSED,
+                                      .client = member_client(member),
+                                      .room = room_name(member->room),
+                                      .username = member_username(member),
+                                      .client_id = client_id,
+                                      .reason = reason});
+}
+
+static void emit_error(struct member *member, enum chat_code code, const char *why,
+                       struct bytes client_id, uint64_t retry_after_ms)
+{
+    struct buf arguments = BUF_INIT;
+    chat_write_error_event(&arguments, code, why, client_id, retry_after_ms);
+    sio_socket_emit(&member->socket, buf_bytes(&arguments));
+    buf_release(&arguments);
+    tell_refused(member->room->hub, member, client_id, chat_code_name(code));
+}
+
+void send_refuse(struct member *member, enum chat_code code, const char *why,
+                 struct bytes client_id, bool has_ack, uint64_t ack_id)
+{
+    member->room->hub->stats.messages_invalid++;
+    if (!has_ack) {
+        emit_error(member, code, why, client_id, 0);
+        return;
+    }
+    struct buf arguments = BUF_INIT;
+    chat_write_ack_error(&arguments, code, why);
+    sio_socket_ack(&member->socket, ack_id, buf_bytes(&arguments));
+    buf_release(&arguments);
+    tell_refused(member->room->hub, member, client_id, chat_code_name(code));
+}
+
+void send_append_ack(const struct send *send, struct buf *out)
+{
+    struct buf arguments = BUF_INIT;
+    chat_write_ack_ok(&arguments, send->id, send->is_duplicate);
+    sio_append_ack_frame(out, room_namespace(send->room), send->ack_id, buf_bytes(&arguments));
+    buf_release(&arguments);
+}
+
+/* --- life
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+static struct send *send_new(struct member *member, const struct chat_request *request,
+                             bool has_ack, uint64_t ack_id, uint64_t now_ms)
+{
+    struct hub *hub = member->room->hub;
+    struct bytes sender = member_username(member), content = buf_bytes(&request->content);
+    struct bytes client_id = buf_bytes(&request->client_id);
+    char own_id[HUB_GATEWAY_ID_BYTES + 1 + 16 + 1];
+    bool is_own_id = client_id.len == 0;
+    if (is_own_id) {
+        int len = snprintf(own_id, sizeof(own_id), "%.*s-%016llx", HUB_GATEWAY_ID_BYTES,
+                           hub->settings.gateway_id, (unsigned long long)++hub->last_generated_id);
+        client_id = bytes_of(own_id, (size_t)len);
+    }
+    struct send *send =
+        mem_alloc(sizeof(*send) + sender.len + PID_SID_BYTES + client_id.len + content.len);
+    *send = (struct send){
+        .room = member->room,
+        .member = member,
+        .state = SEND_QUEUED,
+        .has_ack = has_ack,
+        .is_own_id = is_own_id,
+        .ack_id = ack_id,
+        .arrived_ms = now_ms,
+        .due_ms = now_ms + hub->settings.send_deadline_ms,
+        .content_len = (uint32_t)content.len,
+        .sender_len = (uint8_t)sender.len,
+        .client_id_len = (uint8_t)client_id.len,
+    };
+    char *at = send->text;
+    at = mempcpy(at, sender.data, sender.len);
+    at = mempcpy(at, member->sid, PID_SID_BYTES);
+    at = mempcpy(at, client_id.data, client_id.len);
+    memcpy(at, content.data, content.len);
+    list_init(&send->of_room);
+    list_init(&send->of_member);
+    list_init(&send->by_time);
+    return send;
+}
+
+/* Nobody waits for an outcome any more. */
+static void settle(struct send *send)
+{
+    if (send->member != NULL) {
+        ASSERT(member_client(send->member)->send_count > 0);
+        member_client(send->member)->send_count--;
+        send->member = NULL;
+    }
+    list_leave(&send->of_member);
+    list_leave(&send->by_time);
+}
+
+static void send_free(struct send *send)
+{
+    settle(send);
+    if (send->state == SEND_QUEUED) {
+        send->room->queue_count--;
+        send->room->queue_bytes -= send->content_len;
+    }
+    list_leave(&send->of_room);
+    free(send);
+}
+
+void send_free_acked(struct send *send)
+{
+    ASSERT(send->state == SEND_COMMITTED);
+    send_free(send);
+}
+
+void send_forget_member(struct member *member)
+{
+    struct list *node;
+    while ((node = list_first(&member->sends)) != NULL) {
+        settle(CONTAINER_OF(node, struct send, of_member));
+    }
+    while ((node = list_first(&member->acks)) != NULL) {
+        send_free(CONTAINER_OF(node, struct send, of_member));
+    }
+}
+
+static void acknowledge_now(struct send *send)
+{
+    struct eio_session *session = &send->member->socket.client->eio;
+    struct buf *out = eio_session_begin_write(session);
+    if (out != NULL) {
+        send_append_ack(send, out);
+    }
+    send_free(send);
+    if (out != NULL) {
+        eio_session_end_write(session); /* may close it, and forget the member's sends */
+    }
+}
+
+void send_release_acks(struct member *member)
+{
+    struct list *node;
+    while ((node = list_first(&member->acks)) != NULL) {
+        acknowledge_now(CONTAINER_OF(node, struct send, of_member));
+    }
+}
+
+static void append_end(struct room *room)
+{
+    if (room->append_number != 0) {
+        ASSERT(map_remove(&room->hub->appends, send_append_key(room)) == room);
+        room->append_number = 0;
+        timers_clear(room->hub->timers, &room->append_timer);
+    }
+}
+
+void send_release_room(struct room *room)
+{
+    append_end(room);
+    struct list *node;
+    while ((node = list_first(&room->batch)) != NULL || (node = list_first(&room->queue)) != NULL) {
+        send_free(CONTAINER_OF(node, struct send, of_room));
+    }
+}
+
+/* --- the append in flight
+ * --------------------------------------------------------------------------------------- */
+
+static void send_append(struct room *room, uint64_t now_ms)
+{
+    struct hub *hub = room->hub;
+    struct contract_new_message messages[APPEND_MESSAGES_MAX];
+    size_t count = 0;
+    LIST_EACH (node, &room->batch) {
+        messages[count++] = send_message(CONTAINER_OF(node, struct send, of_room));
+    }
+    struct contract_append append = {
+        .room = room_name(room),
+        .repeat = room->append_was_sent,
+        .gateway = bytes_of(hub->settings.gateway_id, HUB_GATEWAY_ID_BYTES),
+        .message_count = count,
+        .messages = messages,
+    };
+    hub->stats.appends++;
+    hub->stats.appends_repeated += room->append_was_sent;
+    room->append_was_sent = true;
+    buf_clear(&hub->scratch);
+    contract_encode_append(&hub->scratch, &append);
+    timers_set(hub->timers, &room->append_timer, now_ms + REQUEST_TIMEOUT_MS);
+    hub->world.append(hub->world.user, room->shard, room->append_number, buf_bytes(&hub->scratch));
+}
+
+void send_start(struct room *room, uint64_t now_ms)
+{
+    if (room->append_number != 0) {
+        return;
+    }
+    size_t bytes = CONTRACT_ENVELOPE_BYTES_MAX, count = 0;
+    struct list *node;
+    while (count < APPEND_MESSAGES_MAX && (node = list_first(&room->queue)) != NULL) {
+        struct send *send = CONTAINER_OF(node, struct send, of_room);
+        struct contract_new_message message = send_message(send);
+        bytes += contract_new_message_size(&message);
+        if (bytes > CONTRACT_MESSAGE_BYTES_MAX) {
+            break;
+        }
+        count++;
+        list_leave(&send->of_room);
+        list_append(&room->batch, &send->of_room);
+        send->state = SEND_SENT;
+        room->queue_count--;
+        room->queue_bytes -= send->content_len;
+    }
+    if (count > 0) {
+        room->append_number = ++room->hub->last_request;
+        room->append_was_sent = false;
+        room->append_backoff_ms = REQUEST_BACKOFF_MIN_MS;
+        map_add(&room->hub->appends, room);
+        send_append(room, now_ms);
+    }
+}
+
+void send_on_append_due(struct timer *timer, uint64_t now_ms)
+{
+    send_append(CONTAINER_OF(timer, struct room, append_timer), now_ms);
+}
+
+void send_hurry(struct room *room, uint64_t now_ms)
+{
+    if (room->append_number != 0) {
+        send_append(room, now_ms);
+    }
+}
+
+void send_submit(struct member *member, const struct chat_request *request, bool has_ack,
+                 uint64_t ack_id, uint64_t now_ms)
+{
+    struct room *room = member->room;
+    struct hub *hub = room->hub;
+    struct client *client = member_client(member);
+    bool is_too_much = client->send_count >= CLIENT_SENDS_MAX ||
+                       room->queue_count >= ROOM_SENDS_MAX ||
+                       room->queue_bytes + request->content.len > ROOM_SENDS_BYTES_MAX;
+    if (is_too_much) {
+        hub->stats.messages_overloaded++;
+        emit_error(member, CHAT_OVERLOADED,
+                   "too many messages wait to be stored; send this one again later",
+                   buf_bytes(&request->client_id), REQUEST_BACKOFF_MAX_MS);
+        return;
+    }
+    struct send *send = send_new(member, request, has_ack, ack_id, now_ms);
+    list_append(&room->queue, &send->of_room);
+    list_append(&member->sends, &send->of_member);
+    list_append(&hub->unsettled_sends, &send->by_time);
+    if (!timer_is_set(&hub->deadline_timer)) {
+        timers_set(hub->timers, &hub->deadline_timer, send->due_ms);
+    }
+    room->queue_count++;
+    room->queue_bytes += send->content_len;
+    client->send_count++;
+    hub->stats.messages_in++;
+    hub_tell(hub, &(struct hub_event){.type = HUB_MESSAGE_IN,
+                                      .client = client,
+                                      .room = room_name(room),
+                                      .username = send_sender(send),
+                                      .client_id = send_client_id(send),
+                                      .content = send_content(send)});
+    room_wake(room); /* the batch starts at the turn's end, with all that this turn brought */
+}
+
+/* --- outcomes
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+static void on_refused(struct send *send, struct bytes refusal)
+{
+    if (send->member != NULL) {
+        char *why = bytes_to_string(refusal);
+        send_refuse(send->member, CHAT_INVALID_MESSAGE, why, shown_client_id(send), send->has_ack,
+                    send->ack_id);
+        free(why);
+    }
+    send_free(send);
+}
+
+static void on_stored(struct send *send, const struct contract_outcome *outcome, uint64_t now_ms)
+{
+    struct hub *hub = send->room->hub;
+    hub->stats.messages_stored++;
+    hub->stats.messages_duplicate += outcome->duplicate;
+    histogram_record(&hub->append_latency, (now_ms - send->arrived_ms) * 1000);
+    hub_tell(hub, &(struct hub_event){.type = HUB_MESSAGE_STORED,
+                                      .room = room_name(send->room),
+                                      .client_id = send_client_id(send),
+                                      .id = outcome->id});
+    struct member *member = send->member;
+    if (member == NULL || !send->has_ack) {
+        send_free(send);
+        return;
+    }
+    send->state = SEND_COMMITTED;
+    send->id = outcome->id;
+    send->is_duplicate = outcome->duplicate;
+    list_leave(&send->of_room);
+    list_leave(&send->of_member);
+    list_leave(&send->by_time);
+    list_append(&member->acks, &send->of_member);
+    if (!member->wants_own || member->cursor > send->id) {
+        acknowledge_now(send);
+        return;
+    }
+    send->due_ms = now_ms + ACK_WAIT_MS;
+    list_append(&hub->waiting_acks, &send->by_time);
+    if (!timer_is_set(&hub->ack_timer)) {
+        timers_set(hub->timers, &hub->ack_timer, send->due_ms);
+    }
+    client_wake(member_client(member));
+}
+
+static void on_answered(struct room *room, const struct contract_append_reply *reply,
+                        uint64_t now_ms)
+{
+    append_end(room);
+    size_t i = 0;
+    struct list *node;
+    while ((node = list_first(&room->batch)) != NULL) {
+        struct send *send = CONTAINER_OF(node, struct send, of_room);
+        const struct contract_outcome *outcome =
+            i < reply->outcome_count ? &reply->outcomes[i] : NULL;
+        i++;
+        if (reply->status != CONTRACT_OK || outcome == NULL) {
+            on_refused(send, reply->reason);
+        } else if (outcome->id == 0) {
+            on_refused(send, outcome->refusal);
+        } else {
+            on_stored(send, outcome, now_ms);
+        }
+    }
+}
+
+void hub_on_append_reply(struct hub *hub, uint64_t number,
+                         const struct contract_append_reply *reply, uint64_t now_ms)
+{
+    struct room *room = map_get(&hub->appends, bytes_of((const char *)&number, sizeof(number)));
+    if (room == NULL) {
+        return; /* an earlier answer to the same batch came through */
+    }
+    bool is_final =
+        reply != NULL && (reply->status == CONTRACT_OK || reply->status == CONTRACT_INVALID);
+    if (!is_final) {
+        timers_set(hub->timers, &room->append_timer, now_ms + room->append_backoff_ms);
+        room->append_backoff_ms = request_next_backoff(room->append_backoff_ms);
+        return;
+    }
+    on_answered(room, reply, now_ms);
+    if (reply->status == CONTRACT_OK) {
+        room_note_head(room, reply->epoch, reply->head, now_ms);
+    }
+    send_start(room, now_ms);
+    room_maybe_idle(room, now_ms);
+}
+
+/* --- deadlines
+ * --------------------------------------------------------------------------------------------------
+ */
+
+static void miss_deadline(struct send *send)
+{
+    struct member *member = send->member;
+    if (member != NULL) {
+        member->room->hub->stats.messages_unavailable++;
+        emit_error(member, CHAT_UNAVAILABLE,
+                   "not stored in time; send it again with the same client id",
+                   shown_client_id(send), REQUEST_BACKOFF_MAX_MS);
+    }
+    if (send->state == SEND_QUEUED) {
+        send_free(send); /* never sent, so it will not be stored */
+    } else {
+        settle(send);
+    }
+}
+
+/* Calls @end for each of @list, which is in order of due_ms, whose time has come; sets @timer to
+ * the next one. */
+static void run_due(struct hub *hub, struct list *list, struct timer *timer,
+                    void (*end)(struct send *), uint64_t now_ms)
+{
+    struct list *node;
+    while ((node = list_first(list)) != NULL) {
+        struct send *send = CONTAINER_OF(node, struct send, by_time);
+        if (send->due_ms > now_ms) {
+            timers_set(hub->timers, timer, send->due_ms);
+            return;
+        }
+        struct room *room = send->room;
+        end(send);
+        room_maybe_idle(room, now_ms);
+    }
+}
+
+void send_on_deadline(struct timer *timer, uint64_t now_ms)
+{
+    struct hub *hub = CONTAINER_OF(timer, struct hub, deadline_timer);
+    run_due(hub, &hub->unsettled_sends, timer, miss_deadline, now_ms);
+}
+
+void send_on_ack_due(struct timer *timer, uint64_t now_ms)
+{
+    struct hub *hub = CONTAINER_OF(timer, struct hub, ack_timer);
+    run_due(hub, &hub->waiting_acks, timer, acknowledge_now, now_ms);
+}
