@@ -60,7 +60,7 @@ promise('history_is_read_both_ways_in_pages_that_fit_together', { timeoutMs: 90_
 
 promise('a_page_of_history_is_bounded', {}, async (t) => {
     const { ask } = await roomWithPast(t);
-    for (const limit of [LIMIT_MAX + 1, 1_000_000, 2 ** 60]) {
+    for (const limit of [LIMIT_MAX + 1, 1_000_000, Number.MAX_SAFE_INTEGER]) {
         const messages = await ask({ before: 501, limit });
         assert.ok(messages.length <= LIMIT_MAX, `${messages.length} messages`);
         assert.equal(messages.at(-1).id, '500');

@@ -18,6 +18,7 @@ const stack = ownStack({
         // So little that a reader who falls behind must be served from the store.
         ROOM_LOG_BYTES_MAX: '128KiB',
         LOG_BYTES_MAX: '1MiB',
+        ROOM_GRACE: '0ms',
     },
 });
 
@@ -56,6 +57,20 @@ promise('an_old_message_is_served_from_the_store_when_memory_has_forgotten_it', 
         assert.deepEqual(reader.contents.map((content) => parseInt(content, 10)), range(offset + 1, 900));
         assert.deepEqual(reader.gaps, []);
         reader.goHome();
+    }
+});
+
+promise('a_room_that_everybody_left_is_found_again_as_it_was', { of: stack }, async (t) => {
+    const rooms = range(1, CONNECTIONS_MAX / 2).map(() => freshRoom());
+    for (const round of range(1, 5)) {
+        const people = await Promise.all(
+            rooms.map((room) => someoneIn(t, stack.urls[0], { room, auth: { serverOffset: 0 } })),
+        );
+        for (const person of people) {
+            assert.equal((await person.say(`${round}`)).id, String(round));
+            person.sawExactly(1, round);
+            person.goHome();
+        }
     }
 });
 

@@ -128,6 +128,20 @@ for (const [version, io] of Object.entries(CLIENTS)) {
     });
 }
 
+promise('the_official_tutorials_page_says_all_once_though_its_gateway_dies', { of: stack }, async (t) => {
+    const room = freshRoom('tutorial');
+    const anna = officialPage(t, CLIENTS.newest, `${stack.urls[0]}/${room}`);
+    const bert = officialPage(t, CLIENTS.newest, `${stack.urls[1]}/${room}`);
+    await Promise.all([anna, bert].map(isConnected));
+    // With retries one message is under way at a time: the rest waits in the page.
+    const texts = Array.from({ length: 30 }, (_, i) => `message ${i}`);
+    for (const text of texts) anna.submit(text);
+    await bert.until(() => bert.messages.length > 0, 'a first message');
+    await stack.gateways[0].kill();
+    await stack.gateways[0].start();
+    for (const page of [bert, anna]) await page.shows(texts);
+});
+
 promise('the_lobby_is_the_room_of_a_page_that_names_none', { of: stack }, async (t) => {
     const [anna, bert] = stack.urls.map((url) => officialPage(t, CLIENTS.newest, url));
     await Promise.all([anna, bert].map(isConnected));

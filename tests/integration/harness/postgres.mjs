@@ -3,7 +3,7 @@
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chown, mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { chown, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
@@ -89,6 +89,26 @@ export class Postgres {
 
     async resume() {
         await this.#resumeAll();
+    }
+
+    /** Writes a backup of the database to a file, as an operator would. */
+    async backup(file) {
+        await run(path.join(this.bin, 'pg_dump'), ['-h', this.socketFolder, '-U', USER, '-f', file, DATABASE]);
+    }
+
+    /**
+     * Loses the server with all its data, and restores a backup on a new one, at the same address. The database takes
+     * its name when it is whole, so that nobody meets a half of it.
+     */
+    async restore(file) {
+        await this.stop('immediate');
+        await rm(this.data, { recursive: true });
+        await this.#initialise();
+        await this.start();
+        await this.#once('postgres', 'CREATE DATABASE restoring');
+        const args = ['-h', this.socketFolder, '-U', USER, '-d', 'restoring', '-q', '-v', 'ON_ERROR_STOP=1', '-f', file];
+        await run(path.join(this.bin, 'psql'), args);
+        await this.#once('postgres', `ALTER DATABASE restoring RENAME TO ${DATABASE}`);
     }
 
     /** Rows of a query, as the tests' own eyes on the database. */

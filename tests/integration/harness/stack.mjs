@@ -80,6 +80,11 @@ export class Stack {
         return program;
     }
 
+    /** A path in the stack's own folder, which goes with it. */
+    file(name) {
+        return path.join(this.#folder, name);
+    }
+
     /** Rows of a query on the stack's database. */
     async rows(sql, values) {
         return this.postgres.rows(sql, values);
