@@ -21,6 +21,7 @@ enum {
     CONTRACT_ROOM_BYTES_MAX = 64,
     CONTRACT_SENDER_CHARS_MAX = 32,
     CONTRACT_APPEND_MESSAGES_MAX = 16384, /* so that the reply, some 22 bytes an outcome, fits into a payload too */
+    CONTRACT_HEADS_ROOMS_MAX = 16384,     /* likewise */
     CONTRACT_CLIENT_ID_BYTES_MAX = 64,
     CONTRACT_SUBJECT_BYTES_MAX = 256, /* of a subject with its NUL; a room token is at most 3 × 64 bytes */
 };

@@ -1,0 +1,34 @@
+/*
+ * append.h - what a write lane does: group commit.
+ *
+ * All requests that wait are one transaction, sent as one statement, parley_append() (migrations/0003_append.sql), so
+ * that a store that freezes holds no lock between two statements. After the commit, what is new is published to its
+ * room, and then the requests are answered; in the order of the commits, since a room has one lane in a process.
+ *
+ * When a statement fails (pg.h says how):
+ *   STORE_RETRY    the same again, until a request has waited for REQUEST_WAIT_MS_MAX: STATUS_UNAVAILABLE
+ *   STORE_UNKNOWN  as well, and what is then found stored is published, since nobody may have done that
+ *   STORE_REFUSED  first half, second half, down to the single message, which is refused
+ * Rooms whose rows another replica holds are skipped by the transaction, and tried alone, waiting for the lock.
+ */
+#ifndef PARLEY_STORE_APPEND_H
+#define PARLEY_STORE_APPEND_H
+
+#include "bus.h"
+#include "lane.h"
+#include "proto/contract.h"
+
+struct append_settings {
+    struct bus *bus;
+    struct stats *stats;
+    size_t transaction_messages_max;
+};
+
+/* A lane's on_requests: @user is a struct append_settings, @list are bus requests of BUS_APPEND. */
+void append_on_requests(void *user, struct lane *lane, struct queue_entry *list);
+
+/* Answers @request without doing anything. Any thread. */
+void append_refuse(struct bus *bus, struct bus_request *request, enum contract_status status,
+                   const char *reason);
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * bus.h - the store-service's end of NATS: requests come in, replies and broadcasts go out.
+ *
+ * nats.c connects by itself, and again after every loss. A reply or broadcast that it does not take (its buffer is full
+ * while there is no connection) is dropped and counted: the gateways ask again.
+ *
+ * Thread  on_request is called in a thread of nats.c's and must not block. bus_reply(), bus_publish_room(): any.
+ *         The rest: the main thread's.
+ */
+#ifndef PARLEY_STORE_BUS_H
+#define PARLEY_STORE_BUS_H
+
+#include "config.h"
+#include "queue.h"
+#include "stats.h"
+
+#include <nats/nats.h>
+
+enum bus_subject { BUS_APPEND, BUS_READ };
+
+/* A request, from its arrival to its reply. */
+struct bus_request {
+    struct queue_entry entry;
+    enum bus_subject subject;
+    unsigned shard;      /* of the subject */
+    uint64_t arrived_us; /* clock_monotonic_us() */
+    natsMsg *message;
+};
+
+struct bus;
+
+struct bus_callbacks {
+    /* Takes @request: it must end in bus_reply(). */
+    void (*on_request)(void *user, struct bus_request *request);
+    void *user;
+};
+
+/*
+ * Begins to connect to @url (servers, separated by commas) and returns at once. Returns NULL, with a sentence in
+ * @ret_error that names NATS_URL, when no such connection can ever be. Keeps @callbacks by value, @stats by reference.
+ */
+MUST_USE struct bus *bus_new(const char *url, const struct bus_callbacks *callbacks,
+                             struct stats *stats, struct buf *ret_error);
+
+/* Enters the queue group for the shards of @range. Returns false when NATS fails, with a sentence in @ret_error. */
+MUST_USE bool bus_receive(struct bus *bus, struct shard_range range, struct buf *ret_error);
+
+/* Leaves the queue group; returns when on_request will not be called any more. */
+void bus_stop_receiving(struct bus *bus);
+
+/* Sends what is buffered, closes the connection and frees. All requests have been replied to. Accepts NULL. */
+void bus_free(struct bus *bus);
+
+bool bus_is_connected(const struct bus *bus);
+
+struct bytes bus_payload(const struct bus_request *request);
+
+/* Answers @request and frees it. */
+void bus_reply(struct bus *bus, struct bus_request *request, struct bytes payload);
+
+/* Publishes @payload, an encoded room event, to @room. */
+void bus_publish_room(struct bus *bus, struct bytes room, struct bytes payload);
+
+#endif

@@ -1,0 +1,152 @@
+#include "database.h"
+
+#include "base/log.h"
+#include "limits.h"
+#include "migrations.h"
+
+#include <stdio.h>
+
+/* Chosen at random, and the same in every version: replicas of two versions must not migrate at the same time. */
+#define MIGRATION_LOCK "7885086013902701924"
+
+/* One connection's preparation; @note is for people. */
+struct preparation {
+    struct pg *pg;
+    struct buf *note;
+};
+
+static bool run(struct preparation *p, const char *sql)
+{
+    return pg_run_script(p->pg, sql, MIGRATION_DEADLINE_MS, p->note) == STORE_COMMITTED;
+}
+
+/* Runs a query whose only field is a number. */
+static bool query_number(struct preparation *p, const char *sql, int64_t *ret_number)
+{
+    PGresult *result;
+    if (pg_run(p->pg, sql, NULL, MIGRATION_DEADLINE_MS, &result, p->note) != STORE_COMMITTED) {
+        return false;
+    }
+    *ret_number = pg_int8(result, 0, 0);
+    PQclear(result);
+    return true;
+}
+
+/* The N of a first line  "-- oldest program: N" , or 1. */
+static int oldest_program_of(const struct migration *migration)
+{
+    int number = 1;
+    return sscanf(migration->sql, "-- oldest program: %d", &number) == 1 ? number : 1;
+}
+
+static bool apply(struct preparation *p, const struct migration *migration)
+{
+    struct buf error = BUF_INIT;
+    struct buf record = BUF_INIT;
+    buf_append_format(&record,
+                      "INSERT INTO schema_migrations (number, name, oldest_program)"
+                      " VALUES (%d, '%s', %d)%c",
+                      migration->number, migration->name, oldest_program_of(migration), '\0');
+    struct preparation inner = {.pg = p->pg, .note = &error};
+    bool is_applied = run(&inner, migration->sql) && run(&inner, record.data);
+    if (is_applied) {
+        LOG(LOG_INFO, "migration_applied", F_STR("migration", migration->name));
+    } else {
+        buf_append_format(p->note, "migration %s failed: %.*s", migration->name,
+                          BYTES_FMT(buf_bytes(&error)));
+    }
+    buf_release(&error);
+    buf_release(&record);
+    return is_applied;
+}
+
+static enum database_result migrate(struct preparation *p)
+{
+    int64_t has_table;
+    if (!query_number(p, "SELECT (to_regclass('schema_migrations') IS NOT NULL)::int::bigint",
+                      &has_table)) {
+        return DATABASE_LATER;
+    }
+    if (!has_table && !run(p, "CREATE TABLE schema_migrations (number int PRIMARY KEY,"
+                              " name text NOT NULL, oldest_program int NOT NULL,"
+                              " applied_at timestamptz NOT NULL DEFAULT clock_timestamp())")) {
+        return DATABASE_LATER;
+    }
+    int64_t newest;
+    int64_t oldest_program;
+    if (!query_number(p, "SELECT coalesce(max(number), 0)::bigint FROM schema_migrations",
+                      &newest) ||
+        !query_number(p, "SELECT coalesce(max(oldest_program), 0)::bigint FROM schema_migrations",
+                      &oldest_program)) {
+        return DATABASE_LATER;
+    }
+    if (oldest_program > (int64_t)migrations_count) {
+        buf_append_format(p->note,
+                          "The database of DATABASE_URL was changed by a newer parley-store, in a "
+                          "way that this one cannot work with (it knows %zu migrations, %lld are "
+                          "needed): run the newer one.",
+                          migrations_count, (long long)oldest_program);
+        return DATABASE_WRONG;
+    }
+    for (size_t i = 0; i < migrations_count; i++) {
+        if (migrations[i].number > newest && !apply(p, &migrations[i])) {
+            return DATABASE_LATER;
+        }
+    }
+    return DATABASE_READY;
+}
+
+static enum database_result check_encoding(struct preparation *p)
+{
+    const char *encoding = PQparameterStatus(p->pg->conn, "server_encoding");
+    if (encoding == NULL || strcmp(encoding, "UTF8") != 0) {
+        buf_append_format(p->note,
+                          "The database of DATABASE_URL has the encoding %s; make one with "
+                          "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0.",
+                          encoding == NULL ? "(none)" : encoding);
+        return DATABASE_WRONG;
+    }
+    return DATABASE_READY;
+}
+
+static bool ensure_epoch(struct preparation *p, bool starts_epoch, struct buf *ret_reason)
+{
+    struct pg_params params;
+    pg_params_init(&params);
+    pg_param_bool(&params, starts_epoch);
+    PGresult *result;
+    bool is_done = pg_run(p->pg, "SELECT parley_ensure_epoch($1)", &params, MIGRATION_DEADLINE_MS,
+                          &result, p->note) == STORE_COMMITTED;
+    pg_params_release(&params);
+    if (is_done) {
+        buf_append_bytes(ret_reason, pg_text(result, 0, 0)); /* empty for NULL */
+        PQclear(result);
+    }
+    return is_done;
+}
+
+enum database_result database_prepare(struct pg *pg, bool starts_epoch, struct buf *ret_note)
+{
+    struct preparation p = {.pg = pg, .note = ret_note};
+    enum database_result what = check_encoding(&p);
+    if (what != DATABASE_READY) {
+        return what;
+    }
+    /* Others may be at work on a large table. */
+    if (!run(&p, "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0") ||
+        !run(&p, "SELECT pg_advisory_xact_lock(" MIGRATION_LOCK ")")) {
+        return DATABASE_LATER;
+    }
+    struct buf reason = BUF_INIT;
+    what = migrate(&p);
+    if (what == DATABASE_READY &&
+        (!ensure_epoch(&p, starts_epoch, &reason) || !run(&p, "COMMIT"))) {
+        what = DATABASE_LATER;
+    }
+    if (what == DATABASE_READY && reason.len > 0) {
+        LOG(LOG_INFO, "epoch_started", F_BYTES("reason", buf_bytes(&reason)));
+        buf_append_format(ret_note, "A new epoch began: %.*s.", BYTES_FMT(buf_bytes(&reason)));
+    }
+    buf_release(&reason);
+    return what;
+}

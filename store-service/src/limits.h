@@ -1,0 +1,57 @@
+/*
+ * limits.h - every bound of the store-service that is not a setting, and what happens there.
+ */
+#ifndef PARLEY_STORE_LIMITS_H
+#define PARLEY_STORE_LIMITS_H
+
+#include "proto/contract.h"
+
+enum {
+    /*
+     * How long a request may wait for Postgres to come back; after that it is answered with STATUS_UNAVAILABLE. Far
+     * enough below the gateways' SEND_DEADLINE (8 s) for them to ask once more.
+     */
+    REQUEST_WAIT_MS_MAX = 3000,
+
+    /* Bytes of requests in one transaction; what is beyond waits for the next. One request is never split. */
+    TRANSACTION_BYTES_MAX = 8 * 1024 * 1024,
+
+    /* What the connection asks of Postgres, unless DATABASE_URL or the database's own settings say otherwise. */
+    CONNECT_TIMEOUT_S = 3,
+    TCP_USER_TIMEOUT_MS = 10000,
+    STATEMENT_TIMEOUT_MS = 10000,
+    LOCK_TIMEOUT_MS = 1000, /* of one room's row; the lane tries again until REQUEST_WAIT_MS_MAX */
+
+    /* Our own patience with an answer: a Postgres that is frozen keeps no lane for longer. Its answer is then unknown. */
+    STATEMENT_DEADLINE_MS = STATEMENT_TIMEOUT_MS + 2000,
+    MIGRATION_DEADLINE_MS = 15 * 60 * 1000,
+
+    /* Between two attempts, doubled from the first to the second. */
+    BACKOFF_MS_MIN = 50,
+    BACKOFF_MS_MAX = 1000,
+
+    /* An idle lane looks so often whether its connection still lives. */
+    LANE_IDLE_MS = 1000,
+
+    /* Requests that a read lane takes at a time. */
+    READ_REQUESTS_MAX = 16,
+
+    /* The newest epochs of a room that a range reply tells; 24 bytes each, they fit into the envelope. */
+    RANGE_EPOCHS_MAX = 256,
+
+    STORE_SESSION_BYTES_MAX = 128,
+    STORE_BODY_BYTES_MAX = 65536,
+
+    /* Time to let go of NATS when the process ends. */
+    DRAIN_MS_MAX = 5000,
+};
+
+static_assert((int)TRANSACTION_BYTES_MAX >= (int)CONTRACT_MESSAGE_BYTES_MAX,
+              "any request fits into a transaction");
+static_assert(RANGE_EPOCHS_MAX * 24 + (int)CONTRACT_ROOM_BYTES_MAX + 64 <= (int)CONTRACT_ENVELOPE_BYTES_MAX,
+              "a range reply's envelope holds its epochs");
+static_assert(STORE_BODY_BYTES_MAX + CONTRACT_ENVELOPE_BYTES_MAX + 1024 <=
+                  CONTRACT_MESSAGE_BYTES_MAX,
+              "any message fits into a payload");
+
+#endif

@@ -1,0 +1,250 @@
+/*
+ * main.c - parley-store: settings, signals, the admin port; the rest is store.h.
+ *
+ * The main thread runs a libh2o loop for the admin port. Two descriptors wake it: a signalfd for SIGTERM and SIGINT, and
+ * an eventfd that lanes write to when the first of them is ready, or sees that the settings are wrong.
+ */
+#include "base/admin.h"
+#include "base/log.h"
+#include "database.h"
+#include "store.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+struct program {
+    struct store_config config;
+    struct store *store;
+    h2o_loop_t *loop;
+    int signal_fd, event_fd;
+    atomic_bool is_ready, is_wrong;
+    pthread_mutex_t why_mutex;
+    struct buf why_wrong; /* under why_mutex */
+    bool receives, ends;
+    int exit_status;
+};
+
+/* Tells the user why there is nothing to run. */
+static void complain(struct bytes sentence)
+{
+    fprintf(stderr, "parley-store: %.*s\n", BYTES_FMT(sentence));
+}
+
+/* From the lanes' threads. */
+
+static void wake(struct program *program)
+{
+    uint64_t one = 1;
+    ssize_t written = write(program->event_fd, &one, sizeof(one));
+    (void)written; /* it can only be full, and then it wakes as well */
+}
+
+static void on_ready(void *user)
+{
+    struct program *program = user;
+    atomic_store(&program->is_ready, true);
+    wake(program);
+}
+
+static void on_wrong(void *user, struct bytes why)
+{
+    struct program *program = user;
+    pthread_mutex_lock(&program->why_mutex);
+    buf_clear(&program->why_wrong);
+    buf_append_bytes(&program->why_wrong, why);
+    pthread_mutex_unlock(&program->why_mutex);
+    atomic_store(&program->is_wrong, true);
+    wake(program);
+}
+
+/* In the loop. */
+
+static void end(struct program *program, int exit_status)
+{
+    program->ends = true;
+    program->exit_status = exit_status;
+}
+
+static void on_signal(h2o_socket_t *socket, const char *error)
+{
+    (void)error;
+    struct program *program = socket->data;
+    struct signalfd_siginfo info;
+    if (read(program->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        LOG(LOG_INFO, "draining",
+            F_STR("signal", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT"));
+        end(program, 0);
+    }
+}
+
+static void end_as_wrong(struct program *program)
+{
+    struct buf sentence = BUF_INIT;
+    pthread_mutex_lock(&program->why_mutex);
+    buf_append_format(&sentence, "DATABASE_URL leads to no database that can be used: %.*s",
+                      BYTES_FMT(buf_bytes(&program->why_wrong)));
+    pthread_mutex_unlock(&program->why_mutex);
+    complain(buf_bytes(&sentence));
+    buf_release(&sentence);
+    end(program, 1);
+}
+
+static void on_event(h2o_socket_t *socket, const char *error)
+{
+    (void)error;
+    struct program *program = socket->data;
+    uint64_t count;
+    if (read(program->event_fd, &count, sizeof(count)) != sizeof(count)) {
+        return;
+    }
+    if (atomic_load(&program->is_ready) && !program->receives) {
+        struct buf why = BUF_INIT;
+        program->receives = store_receive(program->store, &why);
+        if (program->receives) {
+            LOG(LOG_INFO, "ready", F_STR("shards", program->config.shards));
+        } else {
+            complain(buf_bytes(&why));
+            end(program, 1);
+        }
+        buf_release(&why);
+    } else if (atomic_load(&program->is_wrong) && !program->receives) {
+        end_as_wrong(program);
+    }
+}
+
+static void write_unready(void *user, struct buf *out)
+{
+    store_write_unready(((struct program *)user)->store, out);
+}
+
+static void write_metrics(void *user, struct buf *out)
+{
+    store_write_metrics(((struct program *)user)->store, out);
+}
+
+/* Start. */
+
+/* Before any thread is there: all of them inherit the mask, so that signals arrive at the descriptor alone. */
+static void catch_signals(struct program *program)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    program->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    program->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    ASSERT(program->signal_fd >= 0 && program->event_fd >= 0);
+}
+
+static h2o_socket_t *watch(struct program *program, int fd, h2o_socket_cb callback)
+{
+    h2o_socket_t *socket = h2o_evloop_socket_create(program->loop, fd, H2O_SOCKET_FLAG_DONT_READ);
+    socket->data = program;
+    h2o_socket_read_start(socket, callback);
+    return socket;
+}
+
+static void run(struct program *program)
+{
+    struct buf why = BUF_INIT;
+    program->loop = h2o_evloop_create();
+    struct lane_events events = {.on_ready = on_ready, .on_wrong = on_wrong, .user = program};
+    struct admin *admin = NULL;
+    h2o_socket_t *signals = watch(program, program->signal_fd, on_signal);
+    h2o_socket_t *wakes = watch(program, program->event_fd, on_event);
+    program->store = store_new(&program->config, &events, &why);
+    if (program->store != NULL) {
+        struct admin_callbacks callbacks = {
+            .write_unready = write_unready, .write_metrics = write_metrics, .user = program};
+        admin = admin_new(program->loop, program->config.admin_host,
+                          (int)program->config.admin_port, &callbacks, &why);
+    }
+    if (admin == NULL) {
+        complain(buf_bytes(&why));
+        end(program, 1);
+    } else {
+        LOG(LOG_INFO, "started", F_STR("admin_host", program->config.admin_host),
+            F_INT("admin_port", admin_port(admin)));
+    }
+    while (!program->ends) {
+        h2o_evloop_run(program->loop, INT32_MAX);
+    }
+    admin_free(admin);
+    store_free(program->store);
+    h2o_socket_close(signals);
+    h2o_socket_close(wakes);
+    h2o_evloop_run(program->loop, 0); /* frees what was closed */
+    buf_release(&why);
+    if (program->exit_status == 0) {
+        LOG(LOG_INFO, "ended");
+    }
+}
+
+/* parley-store --new-epoch: for whoever restored a database in a way that Postgres itself does not tell. */
+static int start_new_epoch(const struct store_config *config)
+{
+    struct buf note = BUF_INIT;
+    struct pg pg = {0};
+    bool is_done = false;
+    struct pg_target *target = pg_target_new(config->database_url, &note);
+    if (target != NULL) {
+        pg_init(&pg, target);
+        is_done = pg_connect(&pg, &note) == PG_CONNECTED &&
+                  database_prepare(&pg, true, &note) == DATABASE_READY;
+        if (!is_done) {
+            struct buf why = note;
+            note = BUF_INIT;
+            buf_append_format(&note, "No new epoch began in the database of DATABASE_URL: %.*s",
+                              BYTES_FMT(buf_bytes(&why)));
+            buf_release(&why);
+        }
+    }
+    if (is_done) {
+        printf("%.*s\n", BYTES_FMT(buf_bytes(&note)));
+    } else {
+        complain(buf_bytes(&note));
+    }
+    pg_release(&pg);
+    pg_target_free(target);
+    buf_release(&note);
+    return is_done ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    bool wants_epoch = argc == 2 && strcmp(argv[1], "--new-epoch") == 0;
+    if (!wants_epoch) {
+        config_handle_arguments(
+            argc, argv, "parley-store",
+            "appends messages to rooms, and reads them (--new-epoch: begins a new epoch, and ends)",
+            store_settings, store_settings_count);
+    }
+    struct program program = {.why_mutex = PTHREAD_MUTEX_INITIALIZER};
+    struct buf why = BUF_INIT;
+    int exit_status = 1;
+    if (!config_load(store_settings, store_settings_count, &program.config, &why)) {
+        complain(buf_bytes(&why));
+    } else {
+        log_open("store", (enum log_format)program.config.log_format,
+                 (enum log_level)program.config.log_level);
+        if (wants_epoch) {
+            exit_status = start_new_epoch(&program.config);
+        } else {
+            catch_signals(&program);
+            run(&program);
+            exit_status = program.exit_status;
+        }
+    }
+    buf_release(&why);
+    buf_release(&program.why_wrong);
+    config_release(store_settings, store_settings_count, &program.config);
+    return exit_status;
+}

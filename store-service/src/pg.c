@@ -1,0 +1,448 @@
+#include "pg.h"
+
+#include "base/clock.h"
+#include "limits.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { OID_BOOL = 16, OID_INT8 = 20, OID_INT4 = 23, OID_TEXT = 25 };
+enum { OID_INT4_ARRAY = 1007, OID_TEXT_ARRAY = 1009 };
+
+/* Between 1970 and 2000, where Postgres counts from. */
+static const int64_t postgres_epoch_ms = 946684800000;
+
+static bool has_class(const char *sqlstate, const char *class)
+{
+    return strncmp(sqlstate, class, strlen(class)) == 0;
+}
+
+enum store_result pg_classify(const char *sqlstate)
+{
+    if (sqlstate == NULL || strlen(sqlstate) != 5) {
+        return STORE_RETRY;
+    }
+    /* unique_violation: somebody wrote around parley_append(); that is not the message's fault. */
+    if (strcmp(sqlstate, "23505") == 0) {
+        return STORE_RETRY;
+    }
+    /* Data exception, integrity constraint violation, program limit exceeded. */
+    if (has_class(sqlstate, "22") || has_class(sqlstate, "23") || has_class(sqlstate, "54")) {
+        return STORE_REFUSED;
+    }
+    return STORE_RETRY;
+}
+
+/* Targets. */
+
+struct pg_target {
+    PQconninfoOption *options; /* what the user's string says */
+    const char **keywords, **values;
+};
+
+static char connect_timeout_text[16], tcp_user_timeout_text[16];
+
+/* Used where neither the user's string nor libpq's own environment variables say something. */
+static const struct {
+    const char *keyword, *value;
+} target_defaults[] = {
+    {"connect_timeout", connect_timeout_text},
+    {"tcp_user_timeout", tcp_user_timeout_text},
+    {"keepalives_idle", "5"},
+    {"keepalives_interval", "2"},
+    {"keepalives_count", "3"},
+    /* After a failover the old primary may come back as a standby: it is not what we look for. */
+    {"target_session_attrs", "read-write"},
+    {"application_name", "parley-store"},
+};
+
+struct pg_target *pg_target_new(const char *database_url, struct buf *ret_error)
+{
+    char *message = NULL;
+    PQconninfoOption *options = PQconninfoParse(database_url, &message);
+    /* libpq's message may quote the string, password and all: it is not for showing. */
+    PQfreemem(message);
+    if (options == NULL) {
+        buf_append_bytes(
+            ret_error,
+            BYTES("DATABASE_URL is no connection string that libpq understands; write it as "
+                  "postgresql://user:password@host:5432/database."));
+        return NULL;
+    }
+    snprintf(connect_timeout_text, sizeof(connect_timeout_text), "%d", CONNECT_TIMEOUT_S);
+    snprintf(tcp_user_timeout_text, sizeof(tcp_user_timeout_text), "%d", TCP_USER_TIMEOUT_MS);
+    size_t count = 0;
+    while (options[count].keyword != NULL) {
+        count++;
+    }
+    struct pg_target *target = mem_alloc_zeroed(sizeof(*target));
+    target->options = options;
+    target->keywords = mem_alloc_zeroed((count + 2) * sizeof(char *));
+    target->values = mem_alloc_zeroed((count + 2) * sizeof(char *));
+    size_t used = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *value = options[i].val;
+        bool in_environment = options[i].envvar != NULL && getenv(options[i].envvar) != NULL;
+        for (size_t d = 0; d < COUNT_OF(target_defaults) && value == NULL && !in_environment; d++) {
+            if (strcmp(options[i].keyword, target_defaults[d].keyword) == 0) {
+                value = target_defaults[d].value;
+            }
+        }
+        if (value != NULL && strcmp(options[i].keyword, "client_encoding") != 0) {
+            target->keywords[used] = options[i].keyword;
+            target->values[used++] = value;
+        }
+    }
+    target->keywords[used] = "client_encoding";
+    target->values[used] = "UTF8"; /* what the contract speaks */
+    return target;
+}
+
+void pg_target_free(struct pg_target *target)
+{
+    if (target == NULL) {
+        return;
+    }
+    PQconninfoFree(target->options);
+    free(target->keywords);
+    free(target->values);
+    free(target);
+}
+
+/* Connections. */
+
+void pg_init(struct pg *pg, const struct pg_target *target)
+{
+    *pg = (struct pg){.target = target};
+}
+
+void pg_release(struct pg *pg)
+{
+    pg_disconnect(pg);
+}
+
+void pg_disconnect(struct pg *pg)
+{
+    PQfinish(pg->conn);
+    pg->conn = NULL;
+}
+
+bool pg_is_alive(struct pg *pg)
+{
+    return pg->conn != NULL && PQconsumeInput(pg->conn) == 1 && PQstatus(pg->conn) == CONNECTION_OK;
+}
+
+/* Appends the first line of what libpq says. */
+static void append_message(struct buf *out, const char *message)
+{
+    buf_append(out, message, strcspn(message, "\n"));
+}
+
+static void ignore_notice(void *user, const PGresult *result)
+{
+    (void)user;
+    (void)result;
+}
+
+/*
+ * Whether a connection was refused for a reason that waiting does not change: class 28 (who we are) or 3D000 (no such
+ * database). libpq keeps no SQLSTATE of a failed connection, so the words of the server's message must do, and only in
+ * English: in other languages, we just keep trying.
+ */
+static bool is_wrong(const char *message)
+{
+    static const char *const words[] = {
+        "authentication failed",
+        "no password supplied",
+        "no pg_hba.conf entry",
+    };
+    for (size_t i = 0; i < COUNT_OF(words); i++) {
+        if (strstr(message, words[i]) != NULL) {
+            return true;
+        }
+    }
+    const char *fatal = strstr(message, "FATAL:");
+    return fatal != NULL && strstr(fatal, "does not exist") != NULL &&
+           (strstr(fatal, "database \"") != NULL || strstr(fatal, "role \"") != NULL);
+}
+
+/*
+ * What holds for all our statements. A weaker synchronous_commit than "on" would break the promise that an
+ * acknowledgement means committed; stronger ones are the database owner's choice. Timeouts count where none is set.
+ */
+static enum store_result set_up_session(struct pg *pg, struct buf *ret_error)
+{
+    char sql[1024];
+    snprintf(
+        sql, sizeof(sql),
+        "SELECT set_config(s.name, v.value, false) FROM pg_settings s JOIN (VALUES"
+        " ('synchronous_commit', 'on', 'off'), ('synchronous_commit', 'on', 'local'),"
+        " ('statement_timeout', '%d', '0'), ('lock_timeout', '%d', '0'))"
+        " v (name, value, unless) ON v.name = s.name AND v.unless = s.setting"
+        " UNION ALL SELECT set_config('default_transaction_isolation', 'read committed', false)",
+        STATEMENT_TIMEOUT_MS, LOCK_TIMEOUT_MS);
+    return pg_run_script(pg, sql, STATEMENT_DEADLINE_MS, ret_error);
+}
+
+enum pg_connect_result pg_connect(struct pg *pg, struct buf *ret_error)
+{
+    pg_disconnect(pg);
+    pg->conn = PQconnectdbParams(pg->target->keywords, pg->target->values, 0);
+    ASSERT(pg->conn != NULL); /* else out of memory */
+    if (PQstatus(pg->conn) != CONNECTION_OK) {
+        const char *message = PQerrorMessage(pg->conn);
+        append_message(ret_error, message);
+        enum pg_connect_result result = is_wrong(message) ? PG_WRONG : PG_UNREACHABLE;
+        pg_disconnect(pg);
+        return result;
+    }
+    PQsetnonblocking(pg->conn, 1);
+    PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
+    if (set_up_session(pg, ret_error) != STORE_COMMITTED) {
+        pg_disconnect(pg);
+        return PG_UNREACHABLE;
+    }
+    return PG_CONNECTED;
+}
+
+/* Parameters. */
+
+static void put_int32(struct buf *out, int32_t value)
+{
+    uint32_t wire = htobe32((uint32_t)value);
+    buf_append(out, &wire, sizeof(wire));
+}
+
+static void param_start(struct pg_params *params, unsigned type)
+{
+    ASSERT(params->count < PG_PARAMS_MAX);
+    params->types[params->count] = type;
+    params->starts[params->count++] = params->data.len;
+}
+
+void pg_params_init(struct pg_params *params)
+{
+    *params = (struct pg_params){0};
+}
+
+void pg_params_release(struct pg_params *params)
+{
+    buf_release(&params->data);
+}
+
+void pg_param_bool(struct pg_params *params, bool value)
+{
+    param_start(params, OID_BOOL);
+    buf_append_char(&params->data, value ? 1 : 0);
+}
+
+void pg_param_int8(struct pg_params *params, int64_t value)
+{
+    param_start(params, OID_INT8);
+    uint64_t wire = htobe64((uint64_t)value);
+    buf_append(&params->data, &wire, sizeof(wire));
+}
+
+void pg_param_text(struct pg_params *params, struct bytes text)
+{
+    param_start(params, OID_TEXT);
+    buf_append_bytes(&params->data, text);
+}
+
+/* The header of a one-dimensional array without NULLs: array_recv() in Postgres's arrayfuncs.c. */
+static void param_array(struct pg_params *params, unsigned type, int32_t element, size_t count)
+{
+    param_start(params, type);
+    put_int32(&params->data, count == 0 ? 0 : 1); /* dimensions */
+    put_int32(&params->data, 0);                  /* flags */
+    put_int32(&params->data, element);
+    if (count > 0) {
+        put_int32(&params->data, (int32_t)count);
+        put_int32(&params->data, 1); /* the first one's subscript */
+    }
+}
+
+void pg_param_text_array(struct pg_params *params, size_t count)
+{
+    param_array(params, OID_TEXT_ARRAY, OID_TEXT, count);
+}
+
+void pg_param_int4_array(struct pg_params *params, size_t count)
+{
+    param_array(params, OID_INT4_ARRAY, OID_INT4, count);
+}
+
+void pg_element_text(struct pg_params *params, struct bytes text)
+{
+    put_int32(&params->data, (int32_t)text.len);
+    buf_append_bytes(&params->data, text);
+}
+
+void pg_element_int4(struct pg_params *params, int32_t value)
+{
+    put_int32(&params->data, sizeof(value));
+    put_int32(&params->data, value);
+}
+
+/* Statements. */
+
+/* Waits until the socket can be read or, where @wants_write, written. Returns false at the deadline. */
+static bool wait_for_socket(PGconn *conn, bool wants_write, uint64_t until_ms)
+{
+    for (;;) {
+        uint64_t now_ms = clock_monotonic_ms();
+        if (now_ms >= until_ms) {
+            return false;
+        }
+        struct pollfd fd = {
+            .fd = PQsocket(conn),
+            .events = (short)(wants_write ? POLLIN | POLLOUT : POLLIN),
+        };
+        int ready = poll(&fd, 1, (int)MIN_OF(until_ms - now_ms, (uint64_t)60000));
+        if (ready > 0 || (ready < 0 && errno != EINTR)) {
+            return true; /* libpq finds out what is wrong */
+        }
+    }
+}
+
+/* Sends what is buffered and reads until a result can be had without waiting. False: no answer, and none will come. */
+static bool wait_for_result(PGconn *conn, uint64_t until_ms)
+{
+    int unsent = PQflush(conn);
+    while (unsent > 0) {
+        if (!wait_for_socket(conn, true, until_ms) || !PQconsumeInput(conn)) {
+            return false;
+        }
+        unsent = PQflush(conn);
+    }
+    while (unsent == 0 && PQisBusy(conn)) {
+        if (!wait_for_socket(conn, false, until_ms) || !PQconsumeInput(conn)) {
+            return false;
+        }
+    }
+    return unsent == 0;
+}
+
+/* Reads all results of what was sent. Returns the last good one or the first error; NULL when the answer was lost. */
+static PGresult *collect(PGconn *conn, uint64_t until_ms)
+{
+    PGresult *kept = NULL;
+    for (;;) {
+        if (!wait_for_result(conn, until_ms)) {
+            PQclear(kept);
+            return NULL;
+        }
+        PGresult *result = PQgetResult(conn);
+        if (result == NULL) {
+            return kept;
+        }
+        bool had_error = kept != NULL && PQresultStatus(kept) == PGRES_FATAL_ERROR;
+        if (had_error) {
+            PQclear(result);
+        } else {
+            PQclear(kept);
+            kept = result;
+        }
+    }
+}
+
+/* Ends a statement that was sent, or not, as @was_sent tells. */
+static enum store_result finish(struct pg *pg, bool was_sent, uint64_t deadline_ms,
+                                PGresult **ret_result, struct buf *ret_error)
+{
+    uint64_t until_ms = clock_monotonic_ms() + deadline_ms;
+    PGresult *result = was_sent ? collect(pg->conn, until_ms) : NULL;
+    ExecStatusType status = PQresultStatus(result); /* PGRES_FATAL_ERROR for NULL */
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
+        *ret_result = result;
+        return STORE_COMMITTED;
+    }
+    enum store_result what = STORE_UNKNOWN;
+    if (result != NULL && PQstatus(pg->conn) == CONNECTION_OK) {
+        const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+        /* Only the primary message: the detail of a violated constraint quotes the row. */
+        const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+        append_message(ret_error, message != NULL ? message : "Postgres gave no reason");
+        what = pg_classify(sqlstate);
+        if (sqlstate != NULL && (has_class(sqlstate, "25") || has_class(sqlstate, "57P"))) {
+            pg_disconnect(
+                pg); /* a standby now, or shutting down: the next connection may lead elsewhere */
+        }
+    } else {
+        const char *message = PQerrorMessage(pg->conn);
+        append_message(ret_error, *message != '\0' ? message : "Postgres did not answer in time");
+        pg_disconnect(pg);
+    }
+    PQclear(result);
+    return what;
+}
+
+enum store_result pg_run(struct pg *pg, const char *sql, const struct pg_params *params,
+                         uint64_t deadline_ms, PGresult **ret_result, struct buf *ret_error)
+{
+    static const int binary[PG_PARAMS_MAX] = {1, 1, 1, 1, 1, 1, 1, 1};
+    const char *values[PG_PARAMS_MAX] = {0};
+    int lengths[PG_PARAMS_MAX] = {0};
+    int count = params == NULL ? 0 : params->count;
+    for (int i = 0; i < count; i++) {
+        size_t end = i + 1 < count ? params->starts[i + 1] : params->data.len;
+        values[i] = params->data.data == NULL ? "" : params->data.data + params->starts[i];
+        lengths[i] = (int)(end - params->starts[i]);
+    }
+    bool was_sent = PQsendQueryParams(pg->conn, sql, count, params == NULL ? NULL : params->types,
+                                      values, lengths, binary, 1) == 1;
+    return finish(pg, was_sent, deadline_ms, ret_result, ret_error);
+}
+
+enum store_result pg_run_script(struct pg *pg, const char *sql, uint64_t deadline_ms,
+                                struct buf *ret_error)
+{
+    PGresult *result;
+    bool was_sent = PQsendQuery(pg->conn, sql) == 1;
+    enum store_result what = finish(pg, was_sent, deadline_ms, &result, ret_error);
+    if (what == STORE_COMMITTED) {
+        PQclear(result);
+    }
+    return what;
+}
+
+/* Results. */
+
+static const char *field(const PGresult *result, int row, int column, size_t size)
+{
+    ASSERT(!PQgetisnull(result, row, column));
+    ASSERT((size_t)PQgetlength(result, row, column) == size);
+    return PQgetvalue(result, row, column);
+}
+
+int64_t pg_int8(const PGresult *result, int row, int column)
+{
+    uint64_t wire;
+    memcpy(&wire, field(result, row, column, sizeof(wire)), sizeof(wire));
+    return (int64_t)be64toh(wire);
+}
+
+int32_t pg_int4(const PGresult *result, int row, int column)
+{
+    uint32_t wire;
+    memcpy(&wire, field(result, row, column, sizeof(wire)), sizeof(wire));
+    return (int32_t)be32toh(wire);
+}
+
+bool pg_bool(const PGresult *result, int row, int column)
+{
+    return *field(result, row, column, 1) != 0;
+}
+
+struct bytes pg_text(const PGresult *result, int row, int column)
+{
+    return bytes_of(PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column));
+}
+
+uint64_t pg_time_ms(const PGresult *result, int row, int column)
+{
+    return (uint64_t)(pg_int8(result, row, column) / 1000 + postgres_epoch_ms);
+}

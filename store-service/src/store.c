@@ -1,0 +1,204 @@
+#include "store.h"
+
+#include "append.h"
+#include "limits.h"
+#include "read.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct store {
+    const struct store_config *config;
+    struct shard_range shards;
+    struct stats stats;
+    struct pg_target *target;
+    struct bus *bus;
+    struct append_settings append_settings;
+    struct read_settings read_settings;
+    struct queue *write_queues; /* one for each write lane */
+    struct queue read_queue;
+    struct lane **lanes; /* the write lanes, then the read lanes */
+    size_t write_lanes, lane_count;
+    bool receives;
+};
+
+/* In a thread of nats.c's. */
+static void on_request(void *user, struct bus_request *request)
+{
+    struct store *store = user;
+    bool is_append = request->subject == BUS_APPEND;
+    struct queue *queue =
+        is_append ? &store->write_queues[request->shard % store->write_lanes] : &store->read_queue;
+    if (queue_push(queue, &request->entry) == QUEUE_TAKEN) {
+        return;
+    }
+    static const char reason[] = "Too many requests wait.";
+    if (is_append) {
+        stat_add(&store->stats.appends_overloaded, 1);
+        append_refuse(store->bus, request, CONTRACT_OVERLOADED, reason);
+    } else {
+        stat_add(&store->stats.reads_overloaded, 1);
+        read_refuse(store->bus, request, CONTRACT_OVERLOADED, reason);
+    }
+}
+
+static void start_lane(struct store *store, const char *kind, size_t number,
+                       struct lane_setup setup)
+{
+    char name[32];
+    snprintf(name, sizeof(name), "%s-%zu", kind, number);
+    setup.name = name;
+    setup.target = store->target;
+    setup.bytes_max = TRANSACTION_BYTES_MAX;
+    setup.stats = &store->stats;
+    store->lanes[store->lane_count++] = lane_new(&setup);
+}
+
+static void start_lanes(struct store *store, const struct lane_events *events)
+{
+    size_t read_lanes = (size_t)store->config->read_lanes;
+    store->lanes = mem_alloc((store->write_lanes + read_lanes) * sizeof(struct lane *));
+    for (size_t i = 0; i < store->write_lanes; i++) {
+        start_lane(store, "write", i,
+                   (struct lane_setup){
+                       .queue = &store->write_queues[i],
+                       .requests_max = (size_t)store->config->transaction_messages_max,
+                       .on_requests = append_on_requests,
+                       .user = &store->append_settings,
+                       .events = *events,
+                   });
+    }
+    for (size_t i = 0; i < read_lanes; i++) {
+        start_lane(store, "read", i,
+                   (struct lane_setup){
+                       .queue = &store->read_queue,
+                       .requests_max = READ_REQUESTS_MAX,
+                       .on_requests = read_on_requests,
+                       .user = &store->read_settings,
+                       .events = *events,
+                   });
+    }
+}
+
+static void init_queues(struct store *store)
+{
+    size_t entries_max = (size_t)store->config->lane_requests_max;
+    size_t bytes_max = (size_t)store->config->lane_bytes_max;
+    store->write_lanes = (size_t)store->config->write_lanes;
+    store->write_queues = mem_alloc_zeroed(store->write_lanes * sizeof(struct queue));
+    for (size_t i = 0; i < store->write_lanes; i++) {
+        queue_init(&store->write_queues[i], entries_max, bytes_max);
+    }
+    queue_init(&store->read_queue, entries_max, bytes_max);
+}
+
+struct store *store_new(const struct store_config *config, const struct lane_events *events,
+                        struct buf *ret_error)
+{
+    struct store *store = mem_alloc_zeroed(sizeof(*store));
+    store->config = config;
+    init_queues(store);
+    if (!shard_range_parse(config->shards, &store->shards, ret_error)) {
+        store_free(store);
+        return NULL;
+    }
+    store->target = pg_target_new(config->database_url, ret_error);
+    if (store->target == NULL) {
+        store_free(store);
+        return NULL;
+    }
+    struct bus_callbacks callbacks = {.on_request = on_request, .user = store};
+    store->bus = bus_new(config->nats_url, &callbacks, &store->stats, ret_error);
+    if (store->bus == NULL) {
+        store_free(store);
+        return NULL;
+    }
+    store->append_settings = (struct append_settings){
+        .bus = store->bus,
+        .stats = &store->stats,
+        .transaction_messages_max = (size_t)config->transaction_messages_max,
+    };
+    store->read_settings = (struct read_settings){.bus = store->bus, .stats = &store->stats};
+    start_lanes(store, events);
+    return store;
+}
+
+bool store_receive(struct store *store, struct buf *ret_error)
+{
+    ASSERT(!store->receives);
+    store->receives = bus_receive(store->bus, store->shards, ret_error);
+    return store->receives;
+}
+
+void store_free(struct store *store)
+{
+    if (store == NULL) {
+        return;
+    }
+    /* From the outside in: no new request, no waiting request, no lane, and only then the way out for replies. */
+    if (store->bus != NULL) {
+        bus_stop_receiving(store->bus);
+    }
+    for (size_t i = 0; i < store->write_lanes; i++) {
+        queue_close(&store->write_queues[i]);
+    }
+    queue_close(&store->read_queue);
+    for (size_t i = 0; i < store->lane_count; i++) {
+        lane_join(store->lanes[i]);
+    }
+    bus_free(store->bus);
+    for (size_t i = 0; i < store->write_lanes; i++) {
+        queue_release(&store->write_queues[i]);
+    }
+    queue_release(&store->read_queue);
+    pg_target_free(store->target);
+    free(store->write_queues);
+    free(store->lanes);
+    free(store);
+}
+
+/* For people and for Prometheus. */
+
+static unsigned connected_lanes(const struct store *store)
+{
+    unsigned connected = 0;
+    for (size_t i = 0; i < store->lane_count; i++) {
+        connected += lane_is_connected(store->lanes[i]);
+    }
+    return connected;
+}
+
+void store_write_unready(struct store *store, struct buf *out)
+{
+    if (!bus_is_connected(store->bus)) {
+        buf_append_bytes(out, BYTES("There is no connection to the NATS of NATS_URL. "));
+    }
+    unsigned connected = connected_lanes(store);
+    if (connected < store->lane_count) {
+        buf_append_format(out,
+                          "%zu of %zu lanes have no connection to the Postgres of DATABASE_URL: ",
+                          store->lane_count - connected, store->lane_count);
+        for (size_t i = 0; i < store->lane_count; i++) {
+            if (!lane_is_connected(store->lanes[i])) {
+                lane_write_trouble(store->lanes[i], out);
+                break; /* the others' is the same, as good as always */
+            }
+        }
+    } else if (!store->receives) {
+        buf_append_bytes(out, BYTES("Requests are not taken yet."));
+    }
+}
+
+void store_write_metrics(struct store *store, struct buf *out)
+{
+    struct stats_gauges gauges = {
+        .read_requests_waiting = queue_count(&store->read_queue),
+        .lanes_connected = connected_lanes(store),
+        .lanes = (unsigned)store->lane_count,
+        .nats_is_connected = bus_is_connected(store->bus),
+    };
+    for (size_t i = 0; i < store->write_lanes; i++) {
+        gauges.append_requests_waiting += queue_count(&store->write_queues[i]);
+    }
+    stats_write(&store->stats, &gauges, out);
+}

@@ -1,0 +1,34 @@
+/*
+ * store.h - the store-service put together: the bus, the lanes, and which request goes to which lane.
+ *
+ * Append requests go to the write lane of their shard: a room is always in the same one. Reads share one queue, which
+ * all read lanes take from.
+ *
+ * Thread  The main thread's.
+ */
+#ifndef PARLEY_STORE_STORE_H
+#define PARLEY_STORE_STORE_H
+
+#include "config.h"
+#include "lane.h"
+
+struct store;
+
+/*
+ * Starts the lanes, which report to @events, and begins to connect to NATS and Postgres. Returns NULL, with a sentence in @ret_error that names the
+ * setting, when @config cannot work. Borrows @config until store_free().
+ */
+MUST_USE struct store *store_new(const struct store_config *config,
+                                 const struct lane_events *events, struct buf *ret_error);
+
+/* Begins to take requests: once, when a lane is ready. Returns false, with a sentence in @ret_error, when NATS fails. */
+MUST_USE bool store_receive(struct store *store, struct buf *ret_error);
+
+/* Takes no more requests, answers those that wait, and frees. Accepts NULL. */
+void store_free(struct store *store);
+
+/* For admin.h. */
+void store_write_unready(struct store *store, struct buf *out);
+void store_write_metrics(struct store *store, struct buf *out);
+
+#endif
