@@ -170,6 +170,9 @@ static void on_ws_event(struct eio_session *session, const struct ws_event *even
 
 size_t eio_session_receive(struct eio_session *session, char *data, size_t len, uint64_t now_ms)
 {
+    if (len == 0) {
+        return 0;
+    }
     size_t taken = 0;
     while (session->state == EIO_STATE_OPEN) {
         struct ws_event event;

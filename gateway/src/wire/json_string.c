@@ -145,6 +145,6 @@ void json_write_string(struct buf *out, struct bytes text)
         write_escape(out, c);
         plain = i + 1;
     }
-    buf_append(out, text.data + plain, text.len - plain);
+    buf_append_bytes(out, bytes_skip(text, plain));
     buf_append_char(out, '"');
 }

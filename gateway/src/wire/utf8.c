@@ -38,6 +38,9 @@ static utf8_state state_after_lead(unsigned char lead)
 
 bool utf8_continue(utf8_state *state, struct bytes text)
 {
+    if (text.len == 0) {
+        return true; /* there may be no data to point at */
+    }
     utf8_state s = *state;
     const char *at = text.data;
     const char *end = text.data + text.len;
