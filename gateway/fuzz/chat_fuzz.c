@@ -20,7 +20,7 @@ static void check_auth(struct bytes json)
 {
     struct chat_auth auth;
     chat_auth_parse(json, &auth);
-    check_text(buf_bytes(&auth.username), 4 * CHAT_USERNAME_CHARS_MAX);
+    check_text(buf_bytes(&auth.username), (size_t)4 * CHAT_USERNAME_CHARS_MAX);
     size_t chars = utf8_count(buf_bytes(&auth.username));
     ASSERT(chars >= 1 && chars <= CHAT_USERNAME_CHARS_MAX);
     ASSERT(auth.pid.len <= CHAT_PID_BYTES_MAX);

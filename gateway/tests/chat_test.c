@@ -85,20 +85,21 @@ TEST(auth_is_read)
 
 TEST(a_username_is_cut_at_32_characters)
 {
-    char json[400] = "{\"username\":\"";
-    char expected[200] = "";
-    for (int i = 1; i <= CHAT_USERNAME_CHARS_MAX + 1; i++) {
-        strcat(json, "😀");
-        if (i <= CHAT_USERNAME_CHARS_MAX) {
-            strcat(expected, "😀");
-        }
-        if (i >= CHAT_USERNAME_CHARS_MAX) {
-            size_t len = strlen(json);
-            strcat(json, "\"}");
-            check_username(json, expected);
-            json[len] = '\0';
-        }
+    struct buf json = BUF_INIT, expected = BUF_INIT;
+    buf_append_bytes(&json, BYTES("{\"username\":\""));
+    for (int i = 0; i < CHAT_USERNAME_CHARS_MAX; i++) {
+        buf_append_bytes(&json, BYTES("😀"));
+        buf_append_bytes(&expected, BYTES("😀"));
     }
+    size_t len = json.len;
+    buf_append_bytes(&expected, BYTES("\0"));
+    buf_append_bytes(&json, BYTES("\"}\0"));
+    check_username(json.data, expected.data);
+    json.len = len;
+    buf_append_bytes(&json, BYTES("x\"}\0"));
+    check_username(json.data, expected.data);
+    buf_release(&json);
+    buf_release(&expected);
 }
 
 TEST(a_username_that_cannot_be_shown_counts_as_absent)
@@ -292,10 +293,11 @@ TEST(content_and_client_id_may_be_as_long_as_their_limits_and_not_one_byte_longe
     assert_int_equal(parse_lengths(CONTENT_MAX + 1, "\\u0061", 1), CHAT_PARSE_TOO_LARGE);
     assert_int_equal(parse_lengths(CONTENT_MAX / 2, "é", 1), CHAT_PARSE_OK);
     assert_int_equal(parse_lengths(CONTENT_MAX / 2 + 1, "é", 1), CHAT_PARSE_TOO_LARGE);
-    assert_int_equal(parse_lengths(CONTENT_MAX * 100, "c", 1), CHAT_PARSE_TOO_LARGE);
+    assert_int_equal(parse_lengths((size_t)CONTENT_MAX * 100, "c", 1), CHAT_PARSE_TOO_LARGE);
     assert_int_equal(parse_lengths(1, "c", CHAT_CLIENT_ID_BYTES_MAX), CHAT_PARSE_OK);
     assert_int_equal(parse_lengths(1, "c", CHAT_CLIENT_ID_BYTES_MAX + 1), CHAT_PARSE_INVALID);
-    assert_int_equal(parse_lengths(1, "c", CHAT_CLIENT_ID_BYTES_MAX * 100), CHAT_PARSE_INVALID);
+    assert_int_equal(parse_lengths(1, "c", (size_t)CHAT_CLIENT_ID_BYTES_MAX * 100),
+                     CHAT_PARSE_INVALID);
 }
 
 TEST(binary_is_refused)
@@ -334,23 +336,23 @@ TEST(requests_for_history_are_read)
 {
     static const struct {
         const char *json;
-        int direction;
         uint64_t before, after;
         uint32_t limit;
+        int direction;
     } CASES[] = {
-        {"[\"chat history\"]", CHAT_HISTORY_NEWEST, 0, 0, 50},
-        {"[\"chat history\",null]", CHAT_HISTORY_NEWEST, 0, 0, 50},
-        {"[\"chat history\",{}]", CHAT_HISTORY_NEWEST, 0, 0, 50},
-        {"[\"chat history\",{\"before\":null,\"after\":null,\"limit\":null}]", CHAT_HISTORY_NEWEST,
-         0, 0, 50},
-        {"[\"chat history\",{\"before\":17}]", CHAT_HISTORY_BEFORE, 17, 0, 50},
-        {"[\"chat history\",{\"before\":\"17\",\"limit\":\"3\"}]", CHAT_HISTORY_BEFORE, 17, 0, 3},
-        {"[\"chat history\",{\"after\":0,\"limit\":1}]", CHAT_HISTORY_AFTER, 0, 0, 1},
-        {"[\"chat history\",{\"after\":\"9007199254740991\"}]", CHAT_HISTORY_AFTER, 0,
-         9007199254740991, 50},
-        {"[\"chat history\",{\"limit\":100}]", CHAT_HISTORY_NEWEST, 0, 0, 100},
-        {"[\"chat history\",{\"limit\":101}]", CHAT_HISTORY_NEWEST, 0, 0, 100},
-        {"[\"chat history\",{\"limit\":4294967297}]", CHAT_HISTORY_NEWEST, 0, 0, 100},
+        {"[\"chat history\"]", 0, 0, 50, CHAT_HISTORY_NEWEST},
+        {"[\"chat history\",null]", 0, 0, 50, CHAT_HISTORY_NEWEST},
+        {"[\"chat history\",{}]", 0, 0, 50, CHAT_HISTORY_NEWEST},
+        {"[\"chat history\",{\"before\":null,\"after\":null,\"limit\":null}]", 0, 0, 50,
+         CHAT_HISTORY_NEWEST},
+        {"[\"chat history\",{\"before\":17}]", 17, 0, 50, CHAT_HISTORY_BEFORE},
+        {"[\"chat history\",{\"before\":\"17\",\"limit\":\"3\"}]", 17, 0, 3, CHAT_HISTORY_BEFORE},
+        {"[\"chat history\",{\"after\":0,\"limit\":1}]", 0, 0, 1, CHAT_HISTORY_AFTER},
+        {"[\"chat history\",{\"after\":\"9007199254740991\"}]", 0, 9007199254740991, 50,
+         CHAT_HISTORY_AFTER},
+        {"[\"chat history\",{\"limit\":100}]", 0, 0, 100, CHAT_HISTORY_NEWEST},
+        {"[\"chat history\",{\"limit\":101}]", 0, 0, 100, CHAT_HISTORY_NEWEST},
+        {"[\"chat history\",{\"limit\":4294967297}]", 0, 0, 100, CHAT_HISTORY_NEWEST},
     };
     for (size_t i = 0; i < COUNT_OF(CASES); i++) {
         struct chat_request request;
@@ -391,8 +393,8 @@ static void check_frame(const char *namespace, const struct chat_message *messag
 {
     struct buf frame = BUF_INIT, entry = BUF_INIT;
     chat_append_message_frame(&frame, bytes_of_string(namespace), message);
-    struct bytes frames = buf_bytes(&frame), payload;
-    enum ws_opcode opcode;
+    struct bytes frames = buf_bytes(&frame), payload = {0};
+    enum ws_opcode opcode = WS_CONTINUATION;
     CHECK(server_take_frame(&frames, &opcode, &payload));
     CHECK(opcode == WS_TEXT && frames.len == 0);
     CHECK_TEXT(payload, packet);

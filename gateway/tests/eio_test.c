@@ -147,8 +147,8 @@ static void write_some(struct peer *peer, size_t max)
 static void expect_frame(struct peer *peer, enum ws_opcode opcode, struct bytes payload)
 {
     write_some(peer, SIZE_MAX);
-    struct bytes frames = buf_bytes(&peer->sent), found;
-    enum ws_opcode found_opcode;
+    struct bytes frames = buf_bytes(&peer->sent), found = {0};
+    enum ws_opcode found_opcode = WS_CONTINUATION;
     CHECK(server_take_frame(&frames, &found_opcode, &found));
     assert_int_equal(found_opcode, opcode);
     CHECK(bytes_equal(found, payload));

@@ -176,8 +176,8 @@ static void expect_frame(struct peer *peer, enum ws_opcode opcode, const char *p
 {
     struct iovec iov;
     CHECK(eio_session_peek(&peer->client.eio, &iov, 1) == 1);
-    struct bytes frames = bytes_of(iov.iov_base, iov.iov_len), found;
-    enum ws_opcode found_opcode;
+    struct bytes frames = bytes_of(iov.iov_base, iov.iov_len), found = {0};
+    enum ws_opcode found_opcode = WS_CONTINUATION;
     CHECK(server_take_frame(&frames, &found_opcode, &found));
     assert_int_equal(found_opcode, opcode);
     CHECK_TEXT(found, payload);

@@ -318,8 +318,8 @@ TEST(frames_that_are_written_in_either_way_are_the_same)
         ws_end_frame(&pieces, begin, WS_TEXT);
         CHECK(bytes_equal(buf_bytes(&whole), buf_bytes(&pieces)));
 
-        struct bytes frames = bytes_skip(buf_bytes(&whole), 6), read;
-        enum ws_opcode opcode;
+        struct bytes frames = bytes_skip(buf_bytes(&whole), 6), read = {0};
+        enum ws_opcode opcode = WS_CONTINUATION;
         CHECK(server_take_frame(&frames, &opcode, &read));
         CHECK(opcode == WS_TEXT && read.len == LENGTHS[i] && frames.len == 0);
         assert_int_equal(whole.len, 6 + ws_header_len(LENGTHS[i]) + LENGTHS[i]);

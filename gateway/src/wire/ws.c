@@ -154,7 +154,7 @@ static void unmask(char *payload, size_t len)
         memcpy(payload + i, &word, sizeof(word));
     }
     for (; i < len; i++) {
-        payload[i] ^= key[i % MASK_BYTES];
+        payload[i] = (char)(payload[i] ^ key[i % MASK_BYTES]);
     }
 }
 
