@@ -1,12 +1,8 @@
 /* admin.c - a small libh2o HTTP server with three pages. */
 #include "admin.h"
 
-#include <errno.h>
-#include <netdb.h>
-#include <stdio.h>
+#include "listener.h"
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 static_assert(H2O_VERSION_MAJOR == 2 && H2O_VERSION_MINOR == 2,
               "admin_free() frees what this version of libh2o leaks: see whether yours still does");
@@ -91,47 +87,6 @@ static void on_connection(h2o_socket_t *listener, const char *error)
     }
 }
 
-/* Returns a listening socket, or -1 with the reason in @ret_reason (a static string). */
-static int listen_on(const char *host, int port, const char **ret_reason)
-{
-    char service[16];
-    snprintf(service, sizeof(service), "%d", port);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    struct addrinfo *found;
-    int failure = getaddrinfo(host, service, &hints, &found);
-    if (failure != 0) {
-        *ret_reason = gai_strerror(failure);
-        return -1;
-    }
-    int yes = 1;
-    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    bool is_listening =
-        fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0 &&
-        bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0;
-    if (!is_listening) {
-        *ret_reason = strerror(errno);
-        if (fd >= 0) {
-            close(fd);
-        }
-    }
-    freeaddrinfo(found);
-    return is_listening ? fd : -1;
-}
-
-static int bound_port(int fd)
-{
-    struct sockaddr_storage address;
-    socklen_t len = sizeof(address);
-    char service[16];
-    uint64_t port = 0;
-    bool is_known = getsockname(fd, (struct sockaddr *)&address, &len) == 0 &&
-                    getnameinfo((struct sockaddr *)&address, len, NULL, 0, service, sizeof(service),
-                                NI_NUMERICSERV) == 0 &&
-                    bytes_to_u64(bytes_of_string(service), &port);
-    ASSERT(is_known);
-    return (int)port;
-}
-
 static void init_http(struct admin *admin, h2o_loop_t *loop)
 {
     h2o_config_init(&admin->config);
@@ -151,7 +106,8 @@ struct admin *admin_new(h2o_loop_t *loop, const char *host, int port,
                         const struct admin_callbacks *callbacks, struct buf *ret_error)
 {
     const char *reason;
-    int fd = listen_on(host, port, &reason);
+    int bound_port = port;
+    int fd = listener_open(host, &bound_port, &reason);
     if (fd < 0) {
         buf_append_format(ret_error,
                           "Cannot listen on %s port %d for the admin pages: %s. Set ADMIN_HOST and "
@@ -161,7 +117,7 @@ struct admin *admin_new(h2o_loop_t *loop, const char *host, int port,
     }
     struct admin *admin = mem_alloc_zeroed(sizeof(*admin));
     admin->callbacks = *callbacks;
-    admin->port = bound_port(fd);
+    admin->port = bound_port;
     init_http(admin, loop);
     admin->listener = h2o_evloop_socket_create(loop, fd, H2O_SOCKET_FLAG_DONT_READ);
     admin->listener->data = admin;

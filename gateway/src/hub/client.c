@@ -661,6 +661,11 @@ void *client_transport(const struct client *client)
     return client->transport;
 }
 
+uint64_t client_number(const struct client *client)
+{
+    return client->number;
+}
+
 void hub_client_free(struct hub *hub, struct client *client)
 {
     ASSERT(client->member_count == 0);

@@ -147,6 +147,9 @@ size_t hub_sends_in_flight(const struct hub *hub);
 struct client *hub_client_open(struct hub *hub, void *transport, uint64_t now_ms);
 struct eio_session *client_session(struct client *client);
 void *client_transport(const struct client *client);
+
+/* Of this gateway's clients, counted from 1: for logs. */
+uint64_t client_number(const struct client *client);
 struct client *client_of_session(struct eio_session *session);
 
 /* Frees a client whose session is not OPEN any more. The edge calls it when its transport is gone,
@@ -163,12 +166,11 @@ void hub_on_append_reply(struct hub *hub, uint64_t request,
 void hub_on_query_reply(struct hub *hub, uint64_t request, const struct contract_query_reply *reply,
                         uint64_t now_ms);
 
-/* NATS is back after it was gone, or dropped messages for us: whatever was in flight is sent again,
- * all heads checked. */
+/*
+ * NATS is back after it was gone, or broadcasts were dropped on their way here: whatever was in flight is sent again,
+ * and all heads are checked.
+ */
 void hub_on_bus_restored(struct hub *hub, uint64_t now_ms);
-
-/* A broadcast for @room was dropped on its way here: the room is repaired. */
-void hub_on_room_dropped(struct hub *hub, struct bytes room, uint64_t now_ms);
 
 /* At the end of a loop turn: flushes every client that has something to write. */
 void hub_flush(struct hub *hub, uint64_t now_ms);

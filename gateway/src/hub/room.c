@@ -575,14 +575,6 @@ void hub_on_room_event(struct hub *hub, struct contract_room_event *event, uint6
     }
 }
 
-void hub_on_room_dropped(struct hub *hub, struct bytes name, uint64_t now_ms)
-{
-    struct room *room = map_get(&hub->rooms, name);
-    if (room != NULL) {
-        room_check_head(room, now_ms);
-    }
-}
-
 void hub_on_bus_restored(struct hub *hub, uint64_t now_ms)
 {
     size_t cursor = 0;

@@ -1,0 +1,43 @@
+/*
+ * assets.h - files that are served from memory: the page, and the Socket.IO client's bundles.
+ *
+ * All are read when the gateway starts, and compressed where that pays, so that no request ever waits for a disk. Answers
+ * carry an ETag; a request that has the file already gets 304.
+ *
+ * Limits  ASSETS_FILES_MAX files, ASSETS_BYTES_MAX bytes in all; more is an error at start.
+ */
+#ifndef PARLEY_EDGE_ASSETS_H
+#define PARLEY_EDGE_ASSETS_H
+
+#include "base/bytes.h"
+#include <h2o.h>
+
+enum {
+    ASSETS_FILES_MAX = 1024,
+    ASSETS_BYTES_MAX = 64 * 1024 * 1024,
+};
+
+struct assets;
+
+/*
+ * Reads all files below @folder, subfolders included, but for those whose names begin with a dot. The folder's
+ * index.html is also served as "/". ETags are made from the content, and clients ask each time whether it is still the
+ * same. Returns NULL with a sentence in @ret_error that names @setting.
+ */
+MUST_USE struct assets *assets_read_folder(const char *folder, const char *setting,
+                                           struct buf *ret_error);
+
+/*
+ * Reads the client's bundles (socket.io.js, .min.js, .esm.min.js, .msgpack.min.js and their maps) from the npm package
+ * socket.io-client in @folder. Their ETag is the package's version, as in the reference server. Returns NULL with a
+ * sentence in @ret_error that names @setting.
+ */
+MUST_USE struct assets *assets_read_client(const char *folder, const char *setting,
+                                           struct buf *ret_error);
+
+void assets_free(struct assets *assets);
+
+/* Answers GET and HEAD of @path ("/style.css"). Returns false, with nothing done, where there is no such file. */
+bool assets_serve(const struct assets *assets, h2o_req_t *req, struct bytes path);
+
+#endif

@@ -1,0 +1,521 @@
+#include "bus.h"
+
+#include "base/log.h"
+#include "base/map.h"
+#include <inttypes.h>
+#include <nats/nats.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    REPLY_SUBJECT_BYTES_MAX = 96,
+    PING_INTERVAL_MS = 2000, /* a silent server is noticed after PINGS_MAX of these */
+    PINGS_MAX = 2,
+    RECONNECT_WAIT_MS = 250,
+    RECONNECT_BUFFER_BYTES =
+        64 * 1024, /* old publishes that nats.c may replay; the hub repeats by itself */
+    CLOSE_WAIT_MS = 5000,
+};
+
+/* A room's subscription; the bus thread's. */
+struct subscription {
+    char *room;
+    natsSubscription *nats;
+};
+
+enum command_type { COMMAND_SUBSCRIBE, COMMAND_UNSUBSCRIBE, COMMAND_PUBLISH, COMMAND_STOP };
+
+/* From the loop to the bus thread. */
+struct command {
+    h2o_multithread_message_t message;
+    enum command_type type;
+    char subject[CONTRACT_SUBJECT_BYTES_MAX];
+    char reply[REPLY_SUBJECT_BYTES_MAX]; /* "" for none */
+    size_t len;
+    char payload[]; /* of PUBLISH; the room's name otherwise */
+};
+
+enum mail_type { MAIL_ROOM_EVENT, MAIL_APPEND_REPLY, MAIL_QUERY_REPLY, MAIL_RESTORED };
+
+/* From nats.c's threads to the loop. */
+struct mail {
+    h2o_multithread_message_t message;
+    enum mail_type type;
+    uint64_t number;
+    size_t bytes;  /* counted in mail_bytes */
+    void *decoded; /* owned */
+};
+
+struct bus {
+    struct bus_callbacks callbacks;
+    char gateway_id[64];
+    natsConnection *nats;
+    natsSubscription *replies;
+
+    h2o_multithread_queue_t *mail_queue;
+    h2o_multithread_receiver_t mailbox;
+
+    pthread_t thread;
+    bool has_thread;
+    h2o_loop_t *thread_loop;
+    h2o_multithread_queue_t *command_queue;
+    h2o_multithread_receiver_t commands;
+    struct map subscriptions; /* the bus thread's */
+    bool is_stopping;         /* the bus thread's */
+
+    _Atomic size_t command_bytes;
+    _Atomic size_t mail_bytes;
+    _Atomic bool restored_is_mailed;
+    _Atomic bool is_connected;
+    _Atomic uint64_t reconnects, mail_dropped, commands_dropped, slow_consumer;
+};
+
+/* --- nats.c's threads ------------------------------------------------------------------------------------------- */
+
+static void send_mail(struct bus *bus, enum mail_type type, uint64_t number, size_t bytes,
+                      void *decoded)
+{
+    struct mail *mail = mem_alloc(sizeof(*mail));
+    *mail = (struct mail){.type = type, .number = number, .bytes = bytes, .decoded = decoded};
+    atomic_fetch_add(&bus->mail_bytes, bytes);
+    h2o_multithread_send_message(&bus->mailbox, &mail->message);
+}
+
+/* Has the loop check everything; once until it does. */
+static void mail_restored(struct bus *bus)
+{
+    if (!atomic_exchange(&bus->restored_is_mailed, true)) {
+        send_mail(bus, MAIL_RESTORED, 0, 0, NULL);
+    }
+}
+
+static struct bytes payload_of(natsMsg *msg)
+{
+    return bytes_of(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg));
+}
+
+static void on_room_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *user)
+{
+    (void)nc, (void)sub;
+    struct bus *bus = user;
+    struct bytes payload = payload_of(msg);
+    if (atomic_load(&bus->mail_bytes) + payload.len > BUS_MAIL_BYTES_MAX) {
+        atomic_fetch_add(&bus->mail_dropped, 1);
+        mail_restored(bus);
+    } else {
+        struct contract_room_event *event = contract_decode_room_event(payload);
+        if (event == NULL) {
+            LOG(LOG_WARN, "room_event_malformed", F_STR("subject", natsMsg_GetSubject(msg)));
+        } else {
+            send_mail(bus, MAIL_ROOM_EVENT, 0, payload.len, event);
+        }
+    }
+    natsMsg_Destroy(msg);
+}
+
+/* Subject of answers: <inbox>.<gateway>.<a or q>.<number> */
+static void write_reply_subject(const struct bus *bus, const char *kind, const char *number,
+                                char *ret_subject)
+{
+    int len = snprintf(ret_subject, REPLY_SUBJECT_BYTES_MAX, "_INBOX.%s.%s.%s", bus->gateway_id,
+                       kind, number);
+    ASSERT(len > 0 && len < REPLY_SUBJECT_BYTES_MAX);
+}
+
+static void on_reply_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *user)
+{
+    (void)nc, (void)sub;
+    struct bus *bus = user;
+    const char *number_text = strrchr(natsMsg_GetSubject(msg), '.') + 1;
+    bool is_append = number_text - natsMsg_GetSubject(msg) >= 2 && number_text[-2] == 'a';
+    uint64_t number = 0;
+    struct bytes payload = payload_of(msg);
+    if (bytes_to_u64(bytes_of_string(number_text), &number)) {
+        bool is_nobody = natsMsg_IsNoResponders(msg);
+        void *decoded = is_nobody   ? NULL
+                        : is_append ? (void *)contract_decode_append_reply(payload)
+                                    : (void *)contract_decode_query_reply(payload);
+        if (decoded == NULL && !is_nobody) {
+            LOG(LOG_WARN, "store_reply_malformed", F_STR("subject", natsMsg_GetSubject(msg)));
+        }
+        send_mail(bus, is_append ? MAIL_APPEND_REPLY : MAIL_QUERY_REPLY, number, 0, decoded);
+    }
+    natsMsg_Destroy(msg);
+}
+
+static void on_connected(natsConnection *nc, void *user)
+{
+    struct bus *bus = user;
+    char url[256] = "";
+    natsConnection_GetConnectedUrl(nc, url, sizeof(url));
+    char *credentials_end = strrchr(url, '@');
+    atomic_store(&bus->is_connected, true);
+    LOG(LOG_INFO, "nats_connected",
+        F_STR("server", credentials_end != NULL ? credentials_end + 1 : url));
+    mail_restored(bus);
+}
+
+static void on_reconnected(natsConnection *nc, void *user)
+{
+    atomic_fetch_add(&((struct bus *)user)->reconnects, 1);
+    on_connected(nc, user);
+}
+
+static void on_disconnected(natsConnection *nc, void *user)
+{
+    struct bus *bus = user;
+    const char *error = NULL;
+    natsConnection_GetLastError(nc, &error);
+    if (atomic_exchange(&bus->is_connected, false)) {
+        LOG(LOG_WARN, "nats_disconnected",
+            F_STR("error", error != NULL && *error != '\0' ? error : "closed"));
+    }
+}
+
+static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus status, void *user)
+{
+    (void)nc, (void)sub;
+    struct bus *bus = user;
+    if (status == NATS_SLOW_CONSUMER) {
+        atomic_fetch_add(&bus->slow_consumer, 1);
+        mail_restored(bus);
+    }
+    LOG(LOG_WARN, "nats_error", F_STR("error", natsStatus_GetText(status)));
+}
+
+/* --- the bus thread --------------------------------------------------------------------------------------------- */
+
+static struct bytes subscription_key(const void *subscription)
+{
+    return bytes_of_string(((const struct subscription *)subscription)->room);
+}
+
+static void subscribe(struct bus *bus, struct bytes room, const char *subject)
+{
+    struct subscription *subscription = mem_alloc(sizeof(*subscription));
+    *subscription = (struct subscription){.room = bytes_to_string(room)};
+    natsStatus status =
+        natsConnection_Subscribe(&subscription->nats, bus->nats, subject, on_room_message, bus);
+    if (status != NATS_OK) {
+        LOG(LOG_ERROR, "nats_subscribe_failed", F_STR("subject", subject),
+            F_STR("error", natsStatus_GetText(status)));
+    }
+    map_add(&bus->subscriptions, subscription);
+}
+
+static void subscription_free(struct subscription *subscription)
+{
+    natsSubscription_Unsubscribe(subscription->nats);
+    natsSubscription_Destroy(subscription->nats);
+    free(subscription->room);
+    free(subscription);
+}
+
+static void publish(struct bus *bus, const struct command *command)
+{
+    if (natsConnection_Status(bus->nats) != NATS_CONN_STATUS_CONNECTED) {
+        return; /* the hub asks again */
+    }
+    const char *reply = command->reply[0] != '\0' ? command->reply : NULL;
+    natsStatus status = reply != NULL
+                            ? natsConnection_PublishRequest(bus->nats, command->subject, reply,
+                                                            command->payload, (int)command->len)
+                            : natsConnection_Publish(bus->nats, command->subject, command->payload,
+                                                     (int)command->len);
+    if (status != NATS_OK) {
+        LOG(LOG_WARN, "nats_publish_failed", F_STR("subject", command->subject),
+            F_STR("error", natsStatus_GetText(status)));
+    }
+}
+
+static void run_command(struct bus *bus, const struct command *command)
+{
+    switch (command->type) {
+    case COMMAND_SUBSCRIBE:
+        subscribe(bus, bytes_of(command->payload, command->len), command->subject);
+        break;
+    case COMMAND_UNSUBSCRIBE: {
+        struct subscription *gone =
+            map_remove(&bus->subscriptions, bytes_of(command->payload, command->len));
+        if (gone != NULL) {
+            subscription_free(gone);
+        }
+        break;
+    }
+    case COMMAND_PUBLISH:
+        publish(bus, command);
+        atomic_fetch_sub(&bus->command_bytes, command->len);
+        break;
+    case COMMAND_STOP: bus->is_stopping = true; break;
+    }
+}
+
+static void on_commands(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
+{
+    struct bus *bus = CONTAINER_OF(receiver, struct bus, commands);
+    while (!h2o_linklist_is_empty(messages)) {
+        struct command *command = CONTAINER_OF(messages->next, struct command, message.link);
+        h2o_linklist_unlink(&command->message.link);
+        run_command(bus, command);
+        free(command);
+    }
+}
+
+static void *run_thread(void *user)
+{
+    struct bus *bus = user;
+    while (!bus->is_stopping) {
+        h2o_evloop_run(bus->thread_loop, INT32_MAX);
+    }
+    return NULL;
+}
+
+/* --- the loop --------------------------------------------------------------------------------------------------- */
+
+static void deliver(struct bus *bus, struct mail *mail)
+{
+    const struct bus_callbacks *callbacks = &bus->callbacks;
+    switch (mail->type) {
+    case MAIL_ROOM_EVENT: callbacks->on_room_event(callbacks->user, mail->decoded); return;
+    case MAIL_APPEND_REPLY:
+        callbacks->on_append_reply(callbacks->user, mail->number, mail->decoded);
+        break;
+    case MAIL_QUERY_REPLY:
+        callbacks->on_query_reply(callbacks->user, mail->number, mail->decoded);
+        break;
+    case MAIL_RESTORED:
+        atomic_store(&bus->restored_is_mailed, false);
+        callbacks->on_restored(callbacks->user);
+        break;
+    }
+    contract_free(mail->decoded);
+}
+
+static void on_mail(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
+{
+    struct bus *bus = CONTAINER_OF(receiver, struct bus, mailbox);
+    while (!h2o_linklist_is_empty(messages)) {
+        struct mail *mail = CONTAINER_OF(messages->next, struct mail, message.link);
+        h2o_linklist_unlink(&mail->message.link);
+        atomic_fetch_sub(&bus->mail_bytes, mail->bytes);
+        deliver(bus, mail);
+        free(mail);
+    }
+}
+
+static void drop_mail(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
+{
+    (void)receiver;
+    while (!h2o_linklist_is_empty(messages)) {
+        struct mail *mail = CONTAINER_OF(messages->next, struct mail, message.link);
+        h2o_linklist_unlink(&mail->message.link);
+        contract_free(mail->decoded);
+        free(mail);
+    }
+}
+
+static void send_command(struct bus *bus, enum command_type type, struct bytes payload,
+                         const char *subject, const char *reply)
+{
+    struct command *command = mem_alloc(sizeof(*command) + payload.len);
+    *command = (struct command){.type = type, .len = payload.len};
+    snprintf(command->subject, sizeof(command->subject), "%s", subject);
+    snprintf(command->reply, sizeof(command->reply), "%s", reply);
+    if (payload.len > 0) {
+        memcpy(command->payload, payload.data, payload.len);
+    }
+    h2o_multithread_send_message(&bus->commands, &command->message);
+}
+
+void bus_subscribe(struct bus *bus, struct bytes room)
+{
+    char subject[CONTRACT_SUBJECT_BYTES_MAX];
+    contract_room_subject(room, subject);
+    send_command(bus, COMMAND_SUBSCRIBE, room, subject, "");
+}
+
+void bus_unsubscribe(struct bus *bus, struct bytes room)
+{
+    send_command(bus, COMMAND_UNSUBSCRIBE, room, "", "");
+}
+
+static void send_publish(struct bus *bus, const char *subject, const char *reply,
+                         struct bytes payload)
+{
+    if (atomic_load(&bus->command_bytes) + payload.len > BUS_COMMAND_BYTES_MAX) {
+        atomic_fetch_add(&bus->commands_dropped, 1);
+        return;
+    }
+    atomic_fetch_add(&bus->command_bytes, payload.len);
+    send_command(bus, COMMAND_PUBLISH, payload, subject, reply);
+}
+
+void bus_request(struct bus *bus, enum bus_request_type type, unsigned shard, uint64_t number,
+                 struct bytes payload)
+{
+    char subject[CONTRACT_SUBJECT_BYTES_MAX], reply[REPLY_SUBJECT_BYTES_MAX], number_text[24];
+    snprintf(number_text, sizeof(number_text), "%" PRIu64, number);
+    if (type == BUS_APPEND) {
+        contract_append_subject(shard, subject);
+    } else {
+        contract_read_subject(shard, subject);
+    }
+    write_reply_subject(bus, type == BUS_APPEND ? "a" : "q", number_text, reply);
+    send_publish(bus, subject, reply, payload);
+}
+
+void bus_publish_to_room(struct bus *bus, struct bytes room, struct bytes payload)
+{
+    char subject[CONTRACT_SUBJECT_BYTES_MAX];
+    contract_room_subject(room, subject);
+    send_publish(bus, subject, "", payload);
+}
+
+bool bus_is_connected(const struct bus *bus)
+{
+    return atomic_load(&bus->is_connected);
+}
+
+struct bus_stats bus_stats(const struct bus *bus)
+{
+    return (struct bus_stats){
+        .reconnects = atomic_load(&bus->reconnects),
+        .mail_dropped = atomic_load(&bus->mail_dropped),
+        .commands_dropped = atomic_load(&bus->commands_dropped),
+        .slow_consumer = atomic_load(&bus->slow_consumer),
+    };
+}
+
+/* --- life ------------------------------------------------------------------------------------------------------- */
+
+static natsStatus set_servers(natsOptions *options, const char *urls)
+{
+    const char *servers[16];
+    int count = 0;
+    char *copy = mem_copy_string(urls, strlen(urls)), *rest = copy;
+    for (char *url; count < (int)COUNT_OF(servers) && (url = strsep(&rest, ", ")) != NULL;) {
+        if (*url != '\0') {
+            servers[count++] = url;
+        }
+    }
+    natsStatus status =
+        count > 0 ? natsOptions_SetServers(options, servers, count) : NATS_INVALID_ARG;
+    free(copy);
+    return status;
+}
+
+static natsStatus make_options(struct bus *bus, const char *urls, natsOptions **ret_options)
+{
+    natsStatus s = natsOptions_Create(ret_options);
+    natsOptions *o = *ret_options;
+    s = s != NATS_OK ? s : set_servers(o, urls);
+    s = s != NATS_OK ? s : natsOptions_SetName(o, "parley-gateway");
+    s = s != NATS_OK ? s : natsOptions_SetSendAsap(o, true);
+    s = s != NATS_OK ? s : natsOptions_UseGlobalMessageDelivery(o, true);
+    s = s != NATS_OK ? s : natsOptions_SetMaxReconnect(o, -1);
+    s = s != NATS_OK ? s : natsOptions_SetReconnectWait(o, RECONNECT_WAIT_MS);
+    s = s != NATS_OK ? s : natsOptions_SetReconnectJitter(o, RECONNECT_WAIT_MS, RECONNECT_WAIT_MS);
+    s = s != NATS_OK ? s : natsOptions_SetReconnectBufSize(o, RECONNECT_BUFFER_BYTES);
+    s = s != NATS_OK ? s : natsOptions_SetPingInterval(o, PING_INTERVAL_MS);
+    s = s != NATS_OK ? s : natsOptions_SetMaxPingsOut(o, PINGS_MAX);
+    s = s != NATS_OK ? s : natsOptions_SetRetryOnFailedConnect(o, true, on_connected, bus);
+    s = s != NATS_OK ? s : natsOptions_SetReconnectedCB(o, on_reconnected, bus);
+    s = s != NATS_OK ? s : natsOptions_SetDisconnectedCB(o, on_disconnected, bus);
+    s = s != NATS_OK ? s : natsOptions_SetErrorHandler(o, on_error, bus);
+    return s;
+}
+
+static natsStatus connect_nats(struct bus *bus, const char *urls)
+{
+    natsOptions *options = NULL;
+    natsStatus status = make_options(bus, urls, &options);
+    if (status == NATS_OK) {
+        status = natsConnection_Connect(&bus->nats, options);
+    }
+    natsOptions_Destroy(options);
+    if (status == NATS_OK) {
+        on_connected(bus->nats, bus);
+    } else if (status == NATS_NOT_YET_CONNECTED) {
+        LOG(LOG_WARN, "nats_not_there_yet",
+            F_STR("hint", "waiting for the NATS server of NATS_URL"));
+        status = NATS_OK;
+    }
+    if (status == NATS_OK) {
+        char subject[REPLY_SUBJECT_BYTES_MAX];
+        write_reply_subject(bus, "*", "*", subject);
+        status = natsConnection_Subscribe(&bus->replies, bus->nats, subject, on_reply_message, bus);
+    }
+    if (status == NATS_OK) {
+        status = natsSubscription_SetPendingLimits(bus->replies, -1,
+                                                   -1); /* the hub bounds what it asks */
+    }
+    return status;
+}
+
+struct bus *bus_new(h2o_loop_t *loop, const char *urls, struct bytes gateway_id,
+                    const struct bus_callbacks *callbacks, struct buf *ret_error)
+{
+    struct bus *bus = mem_alloc_zeroed(sizeof(*bus));
+    bus->callbacks = *callbacks;
+    snprintf(bus->gateway_id, sizeof(bus->gateway_id), "%.*s", BYTES_FMT(gateway_id));
+    map_init(&bus->subscriptions, subscription_key);
+    bus->mail_queue = h2o_multithread_create_queue(loop);
+    h2o_multithread_register_receiver(bus->mail_queue, &bus->mailbox, on_mail);
+
+    nats_Open(-1);
+    nats_SetMessageDeliveryPoolSize(1);
+    natsStatus status = connect_nats(bus, urls);
+    if (status != NATS_OK) {
+        buf_append_format(ret_error,
+                          "NATS_URL cannot be used (%s): write it as nats://host:4222, several "
+                          "separated by commas",
+                          natsStatus_GetText(status));
+        bus_free(bus);
+        return NULL;
+    }
+    bus->thread_loop = h2o_evloop_create();
+    bus->command_queue = h2o_multithread_create_queue(bus->thread_loop);
+    h2o_multithread_register_receiver(bus->command_queue, &bus->commands, on_commands);
+    bus->has_thread = pthread_create(&bus->thread, NULL, run_thread, bus) == 0;
+    ASSERT(bus->has_thread);
+    return bus;
+}
+
+static void free_subscriptions(struct bus *bus)
+{
+    size_t cursor = 0;
+    for (struct subscription *s; (s = map_next(&bus->subscriptions, &cursor)) != NULL;) {
+        subscription_free(s);
+    }
+    map_release(&bus->subscriptions);
+}
+
+void bus_free(struct bus *bus)
+{
+    if (bus == NULL) {
+        return;
+    }
+    if (bus->has_thread) {
+        send_command(bus, COMMAND_STOP, (struct bytes){0}, "", "");
+        pthread_join(bus->thread, NULL);
+        h2o_multithread_unregister_receiver(bus->command_queue, &bus->commands);
+        h2o_multithread_destroy_queue(bus->command_queue);
+        h2o_evloop_destroy(bus->thread_loop);
+    }
+    free_subscriptions(bus);
+    natsSubscription_Destroy(bus->replies);
+    if (bus->nats != NULL) {
+        natsConnection_FlushTimeout(bus->nats, 200); /* what was published last is on its way */
+        natsConnection_Destroy(bus->nats);
+    }
+    nats_CloseAndWait(CLOSE_WAIT_MS); /* no callback runs any more */
+    bus->mailbox.cb = drop_mail;
+    h2o_linklist_t left = {NULL};
+    h2o_linklist_init_anchor(&left);
+    h2o_linklist_insert_list(&left, &bus->mailbox._messages);
+    drop_mail(&bus->mailbox, &left);
+    h2o_multithread_unregister_receiver(bus->mail_queue, &bus->mailbox);
+    h2o_multithread_destroy_queue(bus->mail_queue);
+    free(bus);
+}

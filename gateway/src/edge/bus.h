@@ -1,0 +1,71 @@
+/*
+ * bus.h - the gateway's connection to NATS.
+ *
+ *   loop ── commands ──▶ bus thread ── nats.c ──▶ NATS          publishing may block: never in the loop
+ *   loop ◀── mailbox ─── nats.c's delivery thread ◀── NATS      decoded there, handled in the loop
+ *
+ * Both ways go through h2o_multithread; there is no lock of our own. A NATS that is not there is waited for, for ever:
+ * what is asked meanwhile is dropped, since the hub asks again until it is answered; subscriptions are kept.
+ *
+ * Limits  Commands: BUS_COMMAND_BYTES_MAX of payloads wait for the bus thread; what is more is dropped, like what a
+ *         network loses. Mailbox: BUS_MAIL_BYTES_MAX of broadcasts; what is more is dropped, and on_restored() is called,
+ *         which has every room's head checked. Replies are never dropped: the hub bounds what it asks.
+ * Thread  The loop's, but for what the .c says.
+ */
+#ifndef PARLEY_EDGE_BUS_H
+#define PARLEY_EDGE_BUS_H
+
+#include "proto/contract.h"
+#include <h2o.h>
+
+enum {
+    BUS_COMMAND_BYTES_MAX = 64 * 1024 * 1024,
+    BUS_MAIL_BYTES_MAX = 64 * 1024 * 1024,
+};
+
+struct bus;
+
+struct bus_callbacks {
+    void *user;
+    void (*on_room_event)(void *user, struct contract_room_event *event); /* takes it */
+    /* @reply NULL: nobody there to answer, or no sense in the answer. Borrowed. */
+    void (*on_append_reply)(void *user, uint64_t request,
+                            const struct contract_append_reply *reply);
+    void (*on_query_reply)(void *user, uint64_t request, const struct contract_query_reply *reply);
+    /* NATS is there (again), or broadcasts were dropped. */
+    void (*on_restored)(void *user);
+};
+
+/*
+ * Starts to connect to @urls (separated by commas); does not wait for it. Returns NULL with a sentence that names
+ * NATS_URL in @ret_error when they can never work.
+ */
+MUST_USE struct bus *bus_new(h2o_loop_t *loop, const char *urls, struct bytes gateway_id,
+                             const struct bus_callbacks *callbacks, struct buf *ret_error);
+
+/* Closes the connection, ends the thread and frees. Accepts NULL. */
+void bus_free(struct bus *bus);
+
+bool bus_is_connected(const struct bus *bus);
+
+void bus_subscribe(struct bus *bus, struct bytes room);
+void bus_unsubscribe(struct bus *bus, struct bytes room);
+
+enum bus_request_type { BUS_APPEND, BUS_QUERY };
+
+/* Publishes a request whose answer comes back under the same @number. Borrows @payload. */
+void bus_request(struct bus *bus, enum bus_request_type type, unsigned shard, uint64_t number,
+                 struct bytes payload);
+
+void bus_publish_to_room(struct bus *bus, struct bytes room, struct bytes payload);
+
+struct bus_stats {
+    uint64_t reconnects;
+    uint64_t mail_dropped;     /* broadcasts */
+    uint64_t commands_dropped; /* requests and announcements */
+    uint64_t slow_consumer;    /* notices from nats.c */
+};
+
+struct bus_stats bus_stats(const struct bus *bus);
+
+#endif

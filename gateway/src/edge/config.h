@@ -1,0 +1,17 @@
+/*
+ * config.h - the gateway's settings, from the environment: config.def is the only list of them.
+ */
+#ifndef PARLEY_EDGE_CONFIG_H
+#define PARLEY_EDGE_CONFIG_H
+
+#include "base/config.h"
+
+struct gateway_config {
+#include "base/config_fields.h"
+#include "config.def"
+};
+
+extern const struct setting gateway_settings[];
+extern const size_t gateway_settings_count;
+
+#endif

@@ -1,0 +1,437 @@
+#include "gateway.h"
+
+#include "base/admin.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "bus.h"
+#include "gateway_metrics.h"
+#include "server.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum {
+    DRAIN_TICK_MS = 50,
+    DRAIN_SENDS_MS = 3000, /* for what is on its way to the store, once all clients are closed */
+    OPEN_FILES_BESIDE_CLIENTS = 100,
+};
+
+struct gateway {
+    const struct gateway_config *config;
+    h2o_loop_t *loop;
+    struct timers timers;
+    struct hub *hub;
+    struct bus *bus;
+    struct transports transports;
+    struct assets *page, *client_bundles;
+    struct server *server;
+    struct admin *admin;
+    h2o_socket_t *signals;
+    struct timer drain_timer;
+    uint64_t drain_began_ms; /* 0: not draining */
+    size_t drain_clients;    /* that were there when it began */
+    bool is_over;
+};
+
+/* --- what the hub wants done ------------------------------------------------------------------------------------ */
+
+static void world_subscribe(void *user, struct bytes room)
+{
+    bus_subscribe(((struct gateway *)user)->bus, room);
+}
+
+static void world_unsubscribe(void *user, struct bytes room)
+{
+    bus_unsubscribe(((struct gateway *)user)->bus, room);
+}
+
+static void world_append(void *user, unsigned shard, uint64_t request, struct bytes payload)
+{
+    bus_request(((struct gateway *)user)->bus, BUS_APPEND, shard, request, payload);
+}
+
+static void world_query(void *user, unsigned shard, uint64_t request, struct bytes payload)
+{
+    bus_request(((struct gateway *)user)->bus, BUS_QUERY, shard, request, payload);
+}
+
+static void world_publish(void *user, struct bytes room, struct bytes payload)
+{
+    bus_publish_to_room(((struct gateway *)user)->bus, room, payload);
+}
+
+static void world_flush(void *user, struct client *client)
+{
+    (void)user;
+    transport_flush(client);
+}
+
+static uint64_t world_wall_ms(void *user)
+{
+    (void)user;
+    return clock_wall_ms();
+}
+
+static void tell_message(const struct gateway *gateway, const struct hub_event *event)
+{
+    if (gateway->config->log_messages) {
+        LOG(LOG_INFO, "message", F_BYTES("room", event->room), F_BYTES("from", event->username),
+            F_BYTES("text", event->content), F_BYTES("client_id", event->client_id));
+    } else {
+        LOG(LOG_DEBUG, "message_in", F_BYTES("room", event->room),
+            F_BYTES("client_id", event->client_id), F_INT("bytes", event->content.len));
+    }
+}
+
+static void world_tell(void *user, const struct hub_event *event)
+{
+    const struct gateway *gateway = user;
+    int64_t number = event->client == NULL ? 0 : (int64_t)client_number(event->client);
+    switch (event->type) {
+    case HUB_CLIENT_OPENED: LOG(LOG_INFO, "client_connected", F_INT("client", number)); break;
+    case HUB_CLIENT_CLOSED:
+        LOG(LOG_INFO, "client_disconnected", F_INT("client", number),
+            F_STR("reason", event->reason));
+        break;
+    case HUB_MEMBER_JOINED:
+        LOG(LOG_INFO, "member_joined", F_BYTES("room", event->room),
+            F_BYTES("username", event->username), F_INT("client", number),
+            F_STR("how", event->reason), F_INT("after", event->id));
+        break;
+    case HUB_MEMBER_LEFT:
+        LOG(LOG_INFO, "member_left", F_BYTES("room", event->room),
+            F_BYTES("username", event->username), F_INT("client", number));
+        break;
+    case HUB_MESSAGE_IN: tell_message(gateway, event); break;
+    case HUB_MESSAGE_STORED:
+        LOG(LOG_DEBUG, "message_stored", F_BYTES("room", event->room),
+            F_BYTES("client_id", event->client_id), F_INT("id", event->id));
+        break;
+    case HUB_MESSAGE_REFUSED:
+        LOG(LOG_DEBUG, "message_refused", F_BYTES("room", event->room),
+            F_BYTES("client_id", event->client_id), F_INT("client", number),
+            F_STR("code", event->reason));
+        break;
+    case HUB_ROOM_OPENED:
+        LOG(LOG_DEBUG, "room_opened", F_BYTES("room", event->room), F_INT("head", event->id));
+        break;
+    case HUB_ROOM_CLOSED: LOG(LOG_DEBUG, "room_closed", F_BYTES("room", event->room)); break;
+    case HUB_ROOM_REPAIRED:
+        LOG(LOG_INFO, "room_repaired", F_BYTES("room", event->room), F_INT("from", event->id),
+            F_INT("count", event->count));
+        break;
+    case HUB_EPOCH_CHANGED:
+        LOG(LOG_WARN, "epoch_changed", F_BYTES("room", event->room), F_INT("first_id", event->id));
+        break;
+    }
+}
+
+/* --- what happens to the hub ------------------------------------------------------------------------------------ */
+
+static void on_room_event(void *user, struct contract_room_event *event)
+{
+    hub_on_room_event(((struct gateway *)user)->hub, event, clock_monotonic_ms());
+}
+
+static void on_append_reply(void *user, uint64_t request, const struct contract_append_reply *reply)
+{
+    hub_on_append_reply(((struct gateway *)user)->hub, request, reply, clock_monotonic_ms());
+}
+
+static void on_query_reply(void *user, uint64_t request, const struct contract_query_reply *reply)
+{
+    hub_on_query_reply(((struct gateway *)user)->hub, request, reply, clock_monotonic_ms());
+}
+
+static void on_restored(void *user)
+{
+    hub_on_bus_restored(((struct gateway *)user)->hub, clock_monotonic_ms());
+}
+
+/* --- the admin port --------------------------------------------------------------------------------------------- */
+
+static void write_unready(void *user, struct buf *out)
+{
+    const struct gateway *gateway = user;
+    if (gateway->drain_began_ms != 0) {
+        buf_append_bytes(out, BYTES("draining: this gateway is shutting down\n"));
+    } else if (!bus_is_connected(gateway->bus)) {
+        buf_append_bytes(out, BYTES("no connection to the NATS server of NATS_URL\n"));
+    }
+}
+
+static void write_metrics(void *user, struct buf *out)
+{
+    struct gateway *gateway = user;
+    gateway_metrics_write(out, gateway->hub, gateway->bus, &gateway->transports, gateway->server);
+}
+
+/* --- draining --------------------------------------------------------------------------------------------------- */
+
+static void begin_drain(struct gateway *gateway, uint64_t now_ms)
+{
+    LOG(LOG_INFO, "draining", F_INT("clients", gateway->transports.open_count),
+        F_INT("over_ms", gateway->config->drain_ms));
+    gateway->drain_began_ms = now_ms;
+    gateway->drain_clients = gateway->transports.open_count;
+    server_stop_listening(gateway->server);
+    timers_set(&gateway->timers, &gateway->drain_timer, now_ms);
+}
+
+/* Closes as many clients as is their share of the time that has passed. */
+static void on_drain_tick(struct timer *timer, uint64_t now_ms)
+{
+    struct gateway *gateway = CONTAINER_OF(timer, struct gateway, drain_timer);
+    uint64_t passed = now_ms - gateway->drain_began_ms, all = (uint64_t)gateway->config->drain_ms;
+    size_t open = gateway->transports.open_count;
+    if (passed >= all) {
+        transports_close_some(&gateway->transports, SIZE_MAX);
+    } else {
+        size_t may_be_left =
+            gateway->drain_clients - (size_t)(gateway->drain_clients * passed / all);
+        transports_close_some(&gateway->transports, open > may_be_left ? open - may_be_left : 0);
+    }
+    bool is_done =
+        open == 0 && (hub_sends_in_flight(gateway->hub) == 0 || passed >= all + DRAIN_SENDS_MS);
+    if (is_done || passed >= all + DRAIN_SENDS_MS + TRANSPORT_LINGER_MS) {
+        gateway->is_over = true;
+    } else {
+        timers_set(&gateway->timers, timer, now_ms + DRAIN_TICK_MS);
+    }
+}
+
+static void on_signal(h2o_socket_t *socket, const char *error)
+{
+    struct gateway *gateway = socket->data;
+    struct signalfd_siginfo info;
+    while (error == NULL &&
+           read(h2o_socket_get_fd(socket), &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (gateway->drain_began_ms != 0) {
+            gateway->is_over = true; /* the second one: at once */
+        } else {
+            begin_drain(gateway, clock_monotonic_ms());
+        }
+    }
+}
+
+static void watch_signals(struct gateway *gateway)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    ASSERT(fd >= 0);
+    gateway->signals = h2o_evloop_socket_create(gateway->loop, fd, H2O_SOCKET_FLAG_DONT_READ);
+    gateway->signals->data = gateway;
+    h2o_socket_read_start(gateway->signals, on_signal);
+}
+
+/* --- life ------------------------------------------------------------------------------------------------------- */
+
+/* Has all threads, those of libraries included, leave the signals to signalfd. Before the first thread is made. */
+static void block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+/* A connection is an open file: takes as many as the system gives, and says so when they are too few. */
+static bool raise_open_files(int64_t connections_max, struct buf *ret_error)
+{
+    struct rlimit limit;
+    ASSERT(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    rlim_t needed = (rlim_t)connections_max + OPEN_FILES_BESIDE_CLIENTS;
+    if (limit.rlim_cur < needed) {
+        limit.rlim_cur = MIN_OF(needed, limit.rlim_max);
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur < needed) {
+        buf_append_format(ret_error,
+                          "CONNECTIONS_MAX is %lld, but this system lets a process have %llu open "
+                          "files only: set it to at "
+                          "most %llu, or raise the limit (ulimit -n)",
+                          (long long)connections_max, (unsigned long long)limit.rlim_cur,
+                          (unsigned long long)limit.rlim_cur - OPEN_FILES_BESIDE_CLIENTS);
+        return false;
+    }
+    return true;
+}
+
+static bool read_settings(const struct gateway_config *config, struct hub_settings *ret_settings,
+                          struct buf *ret_error)
+{
+    *ret_settings = (struct hub_settings){
+        .ping_interval_ms = (uint32_t)config->ping_interval_ms,
+        .ping_timeout_ms = (uint32_t)config->ping_timeout_ms,
+        .connect_timeout_ms = (uint32_t)config->connect_timeout_ms,
+        .payload_bytes_max = (uint32_t)config->payload_bytes_max,
+        .content_bytes_max = (uint32_t)config->content_bytes_max,
+        .recovery_max = (uint32_t)config->recovery_max,
+        .send_deadline_ms = (uint32_t)config->send_deadline_ms,
+        .room_grace_ms = (uint32_t)config->room_grace_ms,
+        .rooms_per_client_max = (uint32_t)config->rooms_per_client_max,
+        .room_log_bytes_max = (size_t)config->room_log_bytes_max,
+        .log_bytes_max = (size_t)config->log_bytes_max,
+    };
+    random_id(ret_settings->gateway_id, HUB_GATEWAY_ID_BYTES);
+    if (config->session_keys[0] == '\0') {
+        pid_keys_make(&ret_settings->keys);
+        LOG(LOG_WARN, "session_keys_made",
+            F_STR("hint",
+                  "SESSION_KEYS is not set: sessions resume on this gateway alone, until it ends"));
+        return true;
+    }
+    const char *wrong = pid_keys_parse(bytes_of_string(config->session_keys), &ret_settings->keys);
+    if (wrong != NULL) {
+        buf_append_format(ret_error,
+                          "SESSION_KEYS: %s; write them as id:hex,id:hex, the first signs", wrong);
+        return false;
+    }
+    return true;
+}
+
+static bool start_hub(struct gateway *gateway, struct buf *ret_error)
+{
+    struct hub_settings settings;
+    if (!read_settings(gateway->config, &settings, ret_error)) {
+        return false;
+    }
+    struct hub_world world = {
+        .user = gateway,
+        .subscribe = world_subscribe,
+        .unsubscribe = world_unsubscribe,
+        .append = world_append,
+        .query = world_query,
+        .publish = world_publish,
+        .flush = world_flush,
+        .tell = world_tell,
+        .wall_ms = world_wall_ms,
+    };
+    gateway->hub = hub_new(&settings, &world, &gateway->timers);
+    transports_init(&gateway->transports, gateway->hub, &gateway->timers);
+    struct bus_callbacks callbacks = {
+        .user = gateway,
+        .on_room_event = on_room_event,
+        .on_append_reply = on_append_reply,
+        .on_query_reply = on_query_reply,
+        .on_restored = on_restored,
+    };
+    struct bytes id = bytes_of(settings.gateway_id, HUB_GATEWAY_ID_BYTES);
+    gateway->bus = bus_new(gateway->loop, gateway->config->nats_url, id, &callbacks, ret_error);
+    if (gateway->bus != NULL) {
+        LOG(LOG_INFO, "starting", F_BYTES("gateway", id));
+    }
+    return gateway->bus != NULL;
+}
+
+static bool start_server(struct gateway *gateway, struct buf *ret_error)
+{
+    const struct gateway_config *config = gateway->config;
+    struct server_settings settings = {
+        .host = config->host,
+        .port = (int)config->port,
+        .access_log = (enum access_log_format)config->access_log,
+        .connections_max = (size_t)config->connections_max,
+    };
+    struct admin_callbacks callbacks = {
+        .write_unready = write_unready,
+        .write_metrics = write_metrics,
+        .user = gateway,
+    };
+    gateway->page = assets_read_folder(config->web_root, "WEB_ROOT", ret_error);
+    gateway->client_bundles =
+        gateway->page == NULL ? NULL
+                              : assets_read_client(config->client_root, "CLIENT_ROOT", ret_error);
+    gateway->admin = gateway->client_bundles == NULL
+                         ? NULL
+                         : admin_new(gateway->loop, config->admin_host, (int)config->admin_port,
+                                     &callbacks, ret_error);
+    gateway->server = gateway->admin == NULL
+                          ? NULL
+                          : server_new(gateway->loop, &settings, gateway->page,
+                                       gateway->client_bundles, &gateway->transports, ret_error);
+    if (gateway->server == NULL) {
+        return false;
+    }
+    LOG(LOG_INFO, "admin_listening", F_STR("host", config->admin_host),
+        F_INT("port", admin_port(gateway->admin)));
+    LOG(LOG_INFO, "listening", F_STR("host", config->host),
+        F_INT("port", server_port(gateway->server)));
+    return true;
+}
+
+struct gateway *gateway_new(const struct gateway_config *config, struct buf *ret_error)
+{
+    struct gateway *gateway = mem_alloc_zeroed(sizeof(*gateway));
+    gateway->config = config;
+    block_signals();
+    gateway->loop = h2o_evloop_create();
+    timers_init(&gateway->timers);
+    timer_init(&gateway->drain_timer, on_drain_tick);
+    bool is_started = raise_open_files(config->connections_max, ret_error) &&
+                      start_hub(gateway, ret_error) && start_server(gateway, ret_error);
+    if (!is_started) {
+        gateway_free(gateway);
+        return NULL;
+    }
+    watch_signals(gateway);
+    return gateway;
+}
+
+static int32_t loop_wait_ms(const struct gateway *gateway, bool has_work)
+{
+    uint64_t now_ms = clock_monotonic_ms(), due_ms = timers_next_due(&gateway->timers);
+    if (has_work || due_ms <= now_ms) {
+        return 0;
+    }
+    return due_ms == TIMER_NEVER ? INT32_MAX
+                                 : (int32_t)MIN_OF(due_ms - now_ms, (uint64_t)INT32_MAX);
+}
+
+void gateway_run(struct gateway *gateway)
+{
+    bool has_work = false;
+    while (!gateway->is_over) {
+        h2o_evloop_run(gateway->loop, loop_wait_ms(gateway, has_work));
+        uint64_t now_ms = clock_monotonic_ms();
+        timers_run(&gateway->timers, now_ms);
+        has_work = transports_go_on(&gateway->transports);
+        hub_flush(gateway->hub, now_ms);
+        transports_reap(&gateway->transports);
+        has_work = has_work || hub_has_work(gateway->hub);
+    }
+    LOG(LOG_INFO, "stopped", F_INT("clients", gateway->transports.open_count));
+}
+
+void gateway_free(struct gateway *gateway)
+{
+    if (gateway == NULL) {
+        return;
+    }
+    if (gateway->hub != NULL) {
+        transports_doom_all(&gateway->transports);
+        transports_reap(&gateway->transports);
+    }
+    if (gateway->signals != NULL) {
+        h2o_socket_close(gateway->signals);
+    }
+    server_free(gateway->server);
+    admin_free(gateway->admin);
+    if (gateway->bus != NULL) {
+        hub_free(gateway->hub); /* which leaves its rooms' subjects */
+    }
+    bus_free(gateway->bus);
+    assets_free(gateway->page);
+    assets_free(gateway->client_bundles);
+    timers_release(&gateway->timers);
+    h2o_evloop_destroy(gateway->loop);
+    free(gateway);
+}
