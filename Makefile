@@ -14,7 +14,7 @@ help: ## this list
 
 run: ## runs all of Parley here: two gateways on PORT and PORT+1 (3000 and 3001); Ctrl-C ends it
 	@scripts/setup run
-	@scripts/build release
+	@scripts/build release parley-gateway parley-store
 	@exec setpriv --pdeathsig TERM -- scripts/run
 
 dev: ## as run, but builds and starts again at every save
@@ -36,7 +36,7 @@ bench: ## measures this checkout on this machine
 
 build: ## builds the programs into build/bin
 	@scripts/setup run
-	@scripts/build release
+	@scripts/build release parley-gateway parley-store
 
 docs: build ## writes the generated pages again
 	@scripts/configuration-page >docs/configuration.md
