@@ -88,7 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (is_scanned) {
         walk(value, text, 0);
     }
-    enum json_opinion opinion = json_opinion_of((const char *)data, size);
+    enum json_opinion opinion = size > 0 ? json_opinion_of(text.data, size) : JSON_OPINION_NO;
     ASSERT(opinion != JSON_OPINION_YES || is_scanned || depth_of(text) > JSON_DEPTH_MAX);
     ASSERT(opinion != JSON_OPINION_NO || !is_scanned);
     return 0;

@@ -16,9 +16,11 @@ static int is_its_own_limit(const json_error_t *error)
 
 enum json_opinion json_opinion_of(const char *text, size_t len)
 {
+    if (memchr(text, '\0', len) != NULL) {
+        return JSON_OPINION_NONE; /* it takes a NUL behind a value for the end of the text */
+    }
     json_error_t error;
-    json_t *json =
-        json_loadb(text != NULL ? text : "", len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    json_t *json = json_loadb(text, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     if (json == NULL) {
         return is_its_own_limit(&error) ? JSON_OPINION_NONE : JSON_OPINION_NO;
     }
