@@ -128,7 +128,7 @@ static bool add_file(struct assets *assets, const char *file, const char *path, 
         free(asset);
         return false;
     }
-    bool is_text = find_type(path, &asset->type);
+    bool is_text = find_type(file, &asset->type);
     asset->path = mem_copy_string(path, strlen(path));
     asset->etag =
         etag != NULL ? mem_copy_string(etag, strlen(etag)) : make_etag(buf_bytes(&asset->content));

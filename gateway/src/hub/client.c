@@ -383,9 +383,9 @@ void client_on_session_resumed(struct hub *hub, struct room *room,
 
 /* One piece of a write, in the order of the bytes. */
 struct piece {
-    enum { PIECE_OUTBOX, PIECE_LOG, PIECE_ACKS } type;
+    enum { PIECE_LOG, PIECE_ACKS } type;
     uint32_t len;
-    struct member *member;         /* LOG, ACKS */
+    struct member *member;
     const struct segment *segment; /* LOG */
     uint32_t offset;               /* LOG: in the segment; ACKS: in flight.acks */
     uint64_t end_id; /* LOG: the cursor when all of it is written; ACKS: of sends below it */
@@ -420,16 +420,22 @@ static uint64_t run_end(const struct member *member, const struct segment *segme
     return at;
 }
 
-/* Moves the cursor over ids that are not kept any more. Returns whether it moved. */
-static bool skip_removed(struct member *member)
+/* Whether @member stands at ids that are not kept any more. */
+static bool is_at_removed(const struct member *member)
 {
-    struct room *room = member->room;
-    if (member->cursor >= room->oldest) {
-        return false;
+    return member->join == NULL && member->cursor < member->room->oldest;
+}
+
+void client_skip_removed(struct client *client)
+{
+    for (struct sio_socket *socket = client->sio.sockets; socket != NULL; socket = socket->next) {
+        struct member *member = CONTAINER_OF(socket, struct member, socket);
+        if (is_at_removed(member)) {
+            uint64_t from = member->cursor;
+            member->cursor = member->room->oldest;
+            member_tell_gap(member, from, member->cursor - 1, "retention");
+        }
     }
-    member_tell_gap(member, member->cursor, room->oldest - 1, "retention");
-    member->cursor = room->oldest;
-    return true;
 }
 
 /* Adds what @member has yet to be sent from its room's log; returns the cursor behind it. */
@@ -516,18 +522,11 @@ static size_t peek(struct eio_session *session, struct iovec *ret_iov, size_t io
     size_t bytes_left = CLIENT_WRITE_BYTES;
     for (struct sio_socket *socket = client->sio.sockets; socket != NULL; socket = socket->next) {
         struct member *member = CONTAINER_OF(socket, struct member, socket);
-        if (member->join == NULL) {
-            skip_removed(member);
+        if (is_at_removed(member)) {
+            client_wake(
+                client); /* nothing may join the outbox here: hub_flush() tells the gap first */
         }
-    }
-    if (session->outbox.len > 0) {
-        add_piece(flight, ret_iov,
-                  (struct piece){.type = PIECE_OUTBOX, .len = (uint32_t)session->outbox.len},
-                  session->outbox.data);
-    }
-    for (struct sio_socket *socket = client->sio.sockets; socket != NULL; socket = socket->next) {
-        struct member *member = CONTAINER_OF(socket, struct member, socket);
-        if (member->join != NULL) {
+        if (member->join != NULL || is_at_removed(member)) {
             continue;
         }
         uint64_t end_id = member->cursor;
@@ -596,7 +595,6 @@ static void advance(struct eio_session *session, size_t written)
         size_t taken = MIN_OF(written, (size_t)piece->len);
         written -= taken;
         switch (piece->type) {
-        case PIECE_OUTBOX: buf_consume(&session->outbox, taken); break;
         case PIECE_LOG: advance_log(session, piece, taken); break;
         case PIECE_ACKS:
             end_acks(piece);

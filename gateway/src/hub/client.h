@@ -87,6 +87,9 @@ void member_cut_cursor(struct member *member, uint64_t first);
 /* Tells the member that the ids from..to will not be sent. */
 void member_tell_gap(struct member *member, uint64_t from, uint64_t to, const char *reason);
 
+/* Moves members of @client that stand at ids that are not kept any more, and tells them so. */
+void client_skip_removed(struct client *client);
+
 /* Another connection holds a session of @room now: ours is closed, if we have it and it is not that
  * one. */
 void client_on_session_resumed(struct hub *hub, struct room *room,

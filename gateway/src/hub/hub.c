@@ -82,6 +82,12 @@ size_t hub_sends_in_flight(const struct hub *hub)
     return count;
 }
 
+static void flush_client(struct hub *hub, struct client *client)
+{
+    client_skip_removed(client);
+    hub->world.flush(hub->world.user, client);
+}
+
 static void flush_room(struct room *room, uint64_t now_ms)
 {
     struct hub *hub = room->hub;
@@ -90,7 +96,7 @@ static void flush_room(struct room *room, uint64_t now_ms)
     if (room->has_news) {
         room->has_news = false;
         for (uint32_t i = 0; i < room->member_count; i++) {
-            hub->world.flush(hub->world.user, member_client(room->members[i]));
+            flush_client(hub, member_client(room->members[i]));
         }
     }
 }
@@ -107,7 +113,7 @@ void hub_flush(struct hub *hub, uint64_t now_ms)
     }
     list_append_all(&turn, &hub->dirty_clients);
     while ((node = list_take_first(&turn)) != NULL) {
-        hub->world.flush(hub->world.user, CONTAINER_OF(node, struct client, dirty));
+        flush_client(hub, CONTAINER_OF(node, struct client, dirty));
     }
     client_reap(hub);
 }
