@@ -1,5 +1,10 @@
 /*
  * fuzz.h - what all targets share: libFuzzer's entry point, and an input that is eaten piece by piece.
+ *
+ *     cmake --preset fuzz && cmake --build --preset fuzz
+ *     build/fuzz/fuzz/ws_fuzz -max_total_time=60 -max_len=2048 FOLDER gateway/fuzz/corpus/ws_fuzz
+ *
+ * The corpora here are written by hand and only read; what a run finds goes to FOLDER.
  */
 #ifndef PARLEY_FUZZ_H
 #define PARLEY_FUZZ_H

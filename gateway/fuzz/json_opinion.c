@@ -7,10 +7,11 @@
 #include <jansson.h>
 #include <string.h>
 
-/* libjansson refuses lone surrogates, and numbers that its own types cannot hold. */
+/* libjansson refuses lone surrogates, U+0000 in keys, and numbers that its own types cannot hold. */
 static int is_its_own_limit(const json_error_t *error)
 {
     return json_error_code(error) == json_error_numeric_overflow ||
+           json_error_code(error) == json_error_null_byte_in_key ||
            strstr(error->text, "invalid Unicode") != NULL;
 }
 
