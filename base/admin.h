@@ -27,7 +27,10 @@ MUST_USE struct admin *admin_new(h2o_loop_t *loop, const char *host, int port,
                                  const struct admin_callbacks *callbacks, struct buf *ret_error);
 int admin_port(const struct admin *admin);
 
-/* Stops listening and frees. Accepts NULL. */
+/*
+ * Stops listening, closes what is open and frees. Runs the loop for that: not to be called by a callback of the loop.
+ * Accepts NULL.
+ */
 void admin_free(struct admin *admin);
 
 #endif

@@ -131,6 +131,24 @@ TEST(a_client_that_says_nothing_disturbs_nobody)
     admin_free(admin);
 }
 
+TEST(connections_that_are_open_when_it_ends_are_closed)
+{
+    struct admin *admin = new_admin();
+    int silent = connect_to(admin);
+    int halfway = connect_to(admin);
+    CHECK(send(halfway, "GET /hea", 8, 0) == 8);
+    for (int i = 0; i < 5; i++) {
+        h2o_evloop_run(loop, 10);
+    }
+    admin_free(admin);
+    h2o_evloop_run(loop, 0);
+    char byte;
+    CHECK(recv(silent, &byte, 1, MSG_DONTWAIT) == 0);
+    CHECK(recv(halfway, &byte, 1, MSG_DONTWAIT) == 0);
+    close(silent);
+    close(halfway);
+}
+
 TEST(admin_free_accepts_null)
 {
     admin_free(NULL);
@@ -155,4 +173,5 @@ TEST_MAIN_WITH(create_loop, destroy_loop, TEST_OF(the_three_pages_answer_and_oth
                TEST_OF(a_process_that_is_not_ready_says_why),
                TEST_OF(a_port_in_use_and_an_unknown_host_are_told_in_a_sentence),
                TEST_OF(a_client_that_says_nothing_disturbs_nobody),
+               TEST_OF(connections_that_are_open_when_it_ends_are_closed),
                TEST_OF(admin_free_accepts_null))

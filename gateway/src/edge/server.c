@@ -1,5 +1,6 @@
 #include "server.h"
 
+#include "base/http_connections.h"
 #include "base/listener.h"
 #include "wire/eio.h"
 #include <h2o/http1.h>
@@ -20,6 +21,7 @@ struct server {
     h2o_globalconf_t config;
     h2o_context_t context;
     h2o_accept_ctx_t accept;
+    struct http_connections connections;
     h2o_hostconf_t *hosts[2];
     h2o_socket_t *listener;
     int port;
@@ -49,6 +51,7 @@ static void respond(h2o_req_t *req, int status, const char *reason, const char *
     req->res.status = status;
     req->res.reason = reason;
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, type, strlen(type));
+    req->res.content_length = body.len;
     h2o_send_inline(req, body.data, body.len);
 }
 
@@ -110,6 +113,7 @@ static void on_upgraded(void *user, h2o_socket_t *socket, size_t request_len)
     struct server *server = user;
     if (socket != NULL) {
         h2o_buffer_consume(&socket->input, request_len);
+        http_connections_forget(socket);
         server->stats.upgrades++;
         transport_open(server->transports, socket);
     }
@@ -196,7 +200,7 @@ static void on_connection(h2o_socket_t *listener, const char *error)
     /* All that wait: a storm of clients should not need a loop turn each. */
     for (int i = 0;
          error == NULL && i < 64 && (socket = h2o_evloop_socket_accept(listener)) != NULL; i++) {
-        h2o_accept(&server->accept, socket);
+        http_connections_accept(&server->connections, &server->accept, socket);
     }
 }
 
@@ -213,6 +217,7 @@ static void add_handler(struct server *server, const char *path,
 static void init_http(struct server *server, h2o_loop_t *loop)
 {
     h2o_globalconf_t *config = &server->config;
+    http_connections_init(&server->connections);
     h2o_config_init(config);
     config->server_name = h2o_iovec_init(H2O_STRLIT("parley"));
     config->max_request_entity_size = REQUEST_BODY_BYTES_MAX;
@@ -272,9 +277,8 @@ void server_free(struct server *server)
         return;
     }
     server_stop_listening(server);
-    h2o_context_request_shutdown(&server->context);
-    h2o_context_dispose(&server->context);
-    h2o_config_dispose(&server->config);
+    http_connections_close(&server->connections, server->context.loop, &server->context,
+                           &server->config);
     free(server);
 }
 

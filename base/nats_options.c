@@ -1,0 +1,101 @@
+#include "nats_options.h"
+
+#include <stdlib.h>
+
+enum {
+    SERVERS_MAX = 16,
+    PING_INTERVAL_MS = 2000, /* a silent server is given up after PINGS_OUT_MAX of these */
+    PINGS_OUT_MAX = 2,
+    RECONNECT_WAIT_MS = 250, /* and up to as much again, at random */
+    RECONNECT_BUFFER_BYTES = 64 * 1024,
+};
+
+/* Whether @text is a host, "[v6]" or a name, with an optional port behind it. */
+static bool is_host_and_port(struct bytes text)
+{
+    const char *colon = text.len == 0 ? NULL : memrchr(text.data, ':', text.len);
+    const char *bracket = text.len == 0 ? NULL : memrchr(text.data, ']', text.len);
+    size_t host_len = text.len;
+    if (colon != NULL && (bracket == NULL || colon > bracket)) {
+        uint64_t port;
+        host_len = (size_t)(colon - text.data);
+        if (!bytes_to_u64(bytes_skip(text, host_len + 1), &port) || port == 0 || port > 65535) {
+            return false;
+        }
+    }
+    return host_len > 0;
+}
+
+static bool is_server_url(const char *url)
+{
+    struct bytes text = bytes_of_string(url);
+    const char *scheme_end = strstr(url, "://");
+    if (scheme_end != NULL) {
+        if (!bytes_start_with(text, BYTES("nats://")) && !bytes_start_with(text, BYTES("tls://"))) {
+            return false;
+        }
+        text = bytes_skip(text, (size_t)(scheme_end + 3 - url));
+    }
+    const char *credentials_end = text.len == 0 ? NULL : memrchr(text.data, '@', text.len);
+    if (credentials_end != NULL) {
+        text = bytes_skip(text, (size_t)(credentials_end + 1 - text.data));
+    }
+    return is_host_and_port(text);
+}
+
+/* Cuts @urls at commas and blanks, in place. Returns how many there are, 0 when one of them is no URL. */
+static int split(char *urls, const char *servers[SERVERS_MAX])
+{
+    int count = 0;
+    for (char *url; (url = strsep(&urls, ", ")) != NULL;) {
+        if (*url == '\0') {
+            continue;
+        }
+        if (count == SERVERS_MAX || !is_server_url(url)) {
+            return 0;
+        }
+        servers[count++] = url;
+    }
+    return count;
+}
+
+static natsStatus set_options(natsOptions *options, const char **servers, int server_count,
+                              const char *name)
+{
+    natsStatus status = natsOptions_SetServers(options, servers, server_count);
+#define SET(call) status = status == NATS_OK ? (call) : status
+    SET(natsOptions_SetName(options, name));
+    SET(natsOptions_SetRetryOnFailedConnect(options, true, NULL, NULL));
+    SET(natsOptions_SetMaxReconnect(options, -1));
+    SET(natsOptions_SetReconnectWait(options, RECONNECT_WAIT_MS));
+    SET(natsOptions_SetReconnectJitter(options, RECONNECT_WAIT_MS, RECONNECT_WAIT_MS));
+    SET(natsOptions_SetReconnectBufSize(options, RECONNECT_BUFFER_BYTES));
+    SET(natsOptions_SetPingInterval(options, PING_INTERVAL_MS));
+    SET(natsOptions_SetMaxPingsOut(options, PINGS_OUT_MAX));
+    SET(natsOptions_SetSendAsap(options, true));
+    SET(natsOptions_UseGlobalMessageDelivery(options, true));
+#undef SET
+    return status;
+}
+
+natsOptions *nats_options_new(const char *urls, const char *name, struct buf *ret_error)
+{
+    char *copy = mem_copy_string(urls, strlen(urls));
+    const char *servers[SERVERS_MAX];
+    int count = split(copy, servers);
+    natsOptions *options = NULL;
+    natsStatus status = count == 0 ? NATS_INVALID_ARG : natsOptions_Create(&options);
+    if (status == NATS_OK) {
+        status = set_options(options, servers, count, name);
+    }
+    if (status != NATS_OK) {
+        buf_append_bytes(
+            ret_error,
+            BYTES("NATS_URL does not say where NATS is: write it as nats://host:4222, several "
+                  "separated by commas (at most 16)."));
+        natsOptions_Destroy(options);
+        options = NULL;
+    }
+    free(copy);
+    return options;
+}

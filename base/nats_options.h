@@ -1,0 +1,21 @@
+/*
+ * nats_options.h - how both services connect to NATS.
+ *
+ * nats.c's defaults are those of a short-lived program. Here: a server that is not there is waited for, for ever; a
+ * silent one is noticed after 4 s, not 6 minutes; a publish is written at once, not a millisecond later; what was
+ * published while disconnected is not replayed later, since whoever asked asks again; one thread delivers all messages.
+ */
+#ifndef PARLEY_NATS_OPTIONS_H
+#define PARLEY_NATS_OPTIONS_H
+
+#include "bytes.h"
+#include <nats/nats.h>
+
+/*
+ * Options for the servers of @urls (the setting NATS_URL: nats://host:4222, several separated by commas), for a connection
+ * that is called @name. The caller adds its callbacks, and natsOptions_Destroy()s. Returns NULL with a sentence in
+ * @ret_error when @urls are no such thing.
+ */
+MUST_USE natsOptions *nats_options_new(const char *urls, const char *name, struct buf *ret_error);
+
+#endif
