@@ -2,19 +2,14 @@
 
 #include "base/log.h"
 #include "base/map.h"
+#include "base/nats_options.h"
 #include <inttypes.h>
-#include <nats/nats.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
     REPLY_SUBJECT_BYTES_MAX = 96,
-    PING_INTERVAL_MS = 2000, /* a silent server is noticed after PINGS_MAX of these */
-    PINGS_MAX = 2,
-    RECONNECT_WAIT_MS = 250,
-    RECONNECT_BUFFER_BYTES =
-        64 * 1024, /* old publishes that nats.c may replay; the hub repeats by itself */
     CLOSE_WAIT_MS = 5000,
 };
 
@@ -389,56 +384,27 @@ struct bus_stats bus_stats(const struct bus *bus)
 
 /* --- life ------------------------------------------------------------------------------------------------------- */
 
-static natsStatus set_servers(natsOptions *options, const char *urls)
+static natsStatus set_callbacks(natsOptions *options, struct bus *bus)
 {
-    const char *servers[16];
-    int count = 0;
-    char *copy = mem_copy_string(urls, strlen(urls)), *rest = copy;
-    for (char *url; count < (int)COUNT_OF(servers) && (url = strsep(&rest, ", ")) != NULL;) {
-        if (*url != '\0') {
-            servers[count++] = url;
-        }
-    }
-    natsStatus status =
-        count > 0 ? natsOptions_SetServers(options, servers, count) : NATS_INVALID_ARG;
-    free(copy);
+    natsStatus status = natsOptions_SetRetryOnFailedConnect(options, true, on_connected, bus);
+#define SET(call) status = status == NATS_OK ? (call) : status
+    SET(natsOptions_SetReconnectedCB(options, on_reconnected, bus));
+    SET(natsOptions_SetDisconnectedCB(options, on_disconnected, bus));
+    SET(natsOptions_SetErrorHandler(options, on_error, bus));
+#undef SET
     return status;
 }
 
-static natsStatus make_options(struct bus *bus, const char *urls, natsOptions **ret_options)
+static natsStatus connect_nats(struct bus *bus, natsOptions *options)
 {
-    natsStatus s = natsOptions_Create(ret_options);
-    natsOptions *o = *ret_options;
-    s = s != NATS_OK ? s : set_servers(o, urls);
-    s = s != NATS_OK ? s : natsOptions_SetName(o, "parley-gateway");
-    s = s != NATS_OK ? s : natsOptions_SetSendAsap(o, true);
-    s = s != NATS_OK ? s : natsOptions_UseGlobalMessageDelivery(o, true);
-    s = s != NATS_OK ? s : natsOptions_SetMaxReconnect(o, -1);
-    s = s != NATS_OK ? s : natsOptions_SetReconnectWait(o, RECONNECT_WAIT_MS);
-    s = s != NATS_OK ? s : natsOptions_SetReconnectJitter(o, RECONNECT_WAIT_MS, RECONNECT_WAIT_MS);
-    s = s != NATS_OK ? s : natsOptions_SetReconnectBufSize(o, RECONNECT_BUFFER_BYTES);
-    s = s != NATS_OK ? s : natsOptions_SetPingInterval(o, PING_INTERVAL_MS);
-    s = s != NATS_OK ? s : natsOptions_SetMaxPingsOut(o, PINGS_MAX);
-    s = s != NATS_OK ? s : natsOptions_SetRetryOnFailedConnect(o, true, on_connected, bus);
-    s = s != NATS_OK ? s : natsOptions_SetReconnectedCB(o, on_reconnected, bus);
-    s = s != NATS_OK ? s : natsOptions_SetDisconnectedCB(o, on_disconnected, bus);
-    s = s != NATS_OK ? s : natsOptions_SetErrorHandler(o, on_error, bus);
-    return s;
-}
-
-static natsStatus connect_nats(struct bus *bus, const char *urls)
-{
-    natsOptions *options = NULL;
-    natsStatus status = make_options(bus, urls, &options);
+    natsStatus status = set_callbacks(options, bus);
     if (status == NATS_OK) {
         status = natsConnection_Connect(&bus->nats, options);
     }
-    natsOptions_Destroy(options);
     if (status == NATS_OK) {
         on_connected(bus->nats, bus);
     } else if (status == NATS_NOT_YET_CONNECTED) {
-        LOG(LOG_WARN, "nats_not_there_yet",
-            F_STR("hint", "waiting for the NATS server of NATS_URL"));
+        LOG(LOG_WARN, "nats_not_there_yet", F_STR("hint", "waiting for the NATS of NATS_URL"));
         status = NATS_OK;
     }
     if (status == NATS_OK) {
@@ -456,6 +422,10 @@ static natsStatus connect_nats(struct bus *bus, const char *urls)
 struct bus *bus_new(h2o_loop_t *loop, const char *urls, struct bytes gateway_id,
                     const struct bus_callbacks *callbacks, struct buf *ret_error)
 {
+    natsOptions *options = nats_options_new(urls, "parley-gateway", ret_error);
+    if (options == NULL) {
+        return NULL;
+    }
     struct bus *bus = mem_alloc_zeroed(sizeof(*bus));
     bus->callbacks = *callbacks;
     snprintf(bus->gateway_id, sizeof(bus->gateway_id), "%.*s", BYTES_FMT(gateway_id));
@@ -465,12 +435,10 @@ struct bus *bus_new(h2o_loop_t *loop, const char *urls, struct bytes gateway_id,
 
     nats_Open(-1);
     nats_SetMessageDeliveryPoolSize(1);
-    natsStatus status = connect_nats(bus, urls);
+    natsStatus status = connect_nats(bus, options);
+    natsOptions_Destroy(options);
     if (status != NATS_OK) {
-        buf_append_format(ret_error,
-                          "NATS_URL cannot be used (%s): write it as nats://host:4222, several "
-                          "separated by commas",
-                          natsStatus_GetText(status));
+        buf_append_format(ret_error, "NATS_URL leads to no NATS: %s.", natsStatus_GetText(status));
         bus_free(bus);
         return NULL;
     }
@@ -480,6 +448,12 @@ struct bus *bus_new(h2o_loop_t *loop, const char *urls, struct bytes gateway_id,
     bus->has_thread = pthread_create(&bus->thread, NULL, run_thread, bus) == 0;
     ASSERT(bus->has_thread);
     return bus;
+}
+
+static void destroy_queue(h2o_multithread_queue_t *queue)
+{
+    h2o_multithread_destroy_queue(queue);
+    free(queue); /* which libh2o 2.2 closes and forgets */
 }
 
 static void free_subscriptions(struct bus *bus)
@@ -500,7 +474,7 @@ void bus_free(struct bus *bus)
         send_command(bus, COMMAND_STOP, (struct bytes){0}, "", "");
         pthread_join(bus->thread, NULL);
         h2o_multithread_unregister_receiver(bus->command_queue, &bus->commands);
-        h2o_multithread_destroy_queue(bus->command_queue);
+        destroy_queue(bus->command_queue);
         h2o_evloop_destroy(bus->thread_loop);
     }
     free_subscriptions(bus);
@@ -516,6 +490,6 @@ void bus_free(struct bus *bus)
     h2o_linklist_insert_list(&left, &bus->mailbox._messages);
     drop_mail(&bus->mailbox, &left);
     h2o_multithread_unregister_receiver(bus->mail_queue, &bus->mailbox);
-    h2o_multithread_destroy_queue(bus->mail_queue);
+    destroy_queue(bus->mail_queue);
     free(bus);
 }
