@@ -182,6 +182,8 @@ static void run(struct program *program)
     h2o_socket_close(signals);
     h2o_socket_close(wakes);
     h2o_evloop_run(program->loop, 0); /* frees what was closed */
+    h2o_evloop_destroy(program->loop);
+    h2o_evloop_destroy(program->loop);
     buf_release(&why);
     if (program->exit_status == 0) {
         LOG(LOG_INFO, "ended");
