@@ -425,9 +425,7 @@ void gateway_free(struct gateway *gateway)
     }
     server_free(gateway->server);
     admin_free(gateway->admin);
-    if (gateway->bus != NULL) {
-        hub_free(gateway->hub); /* which leaves its rooms' subjects */
-    }
+    hub_free(gateway->hub); /* which leaves its rooms' subjects; without a bus there are none */
     bus_free(gateway->bus);
     assets_free(gateway->page);
     assets_free(gateway->client_bundles);
