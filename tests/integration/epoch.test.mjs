@@ -26,13 +26,13 @@ promise('after_a_restored_backup_no_old_number_names_a_new_message', { of: stack
     await stack.postgres.restore(backup);
     // Said once more, with another content: another message, under an id that was used before.
     assert.equal((await anna.say('11 again')).id, '11');
-    await bert.until(() => bert.contents.includes('11 again'), 'the first message of the new epoch');
     for (const person of [anna, bert]) {
+        await person.until(() => person.contents.includes('11 again'), 'the first message of the new epoch');
         assert.deepEqual(person.ids, [...range(1, 15), 11]);
         const [epoch, newEpoch] = [person.messages[14], person.messages[15]].map(({ offset }) => Number(offset.split('-')[0]));
         assert.ok(newEpoch > epoch, `${newEpoch} is newer than ${epoch}`);
         assert.deepEqual(person.gaps.map(({ from, to, reason }) => [Number(from), Number(to), reason]), [[11, 15, 'epoch']]);
-        const kinds = person.journal.slice(-4).map(([kind]) => kind).filter((kind) => ['gap', 'message'].includes(kind));
+        const kinds = person.journal.map(([kind]) => kind).filter((kind) => ['gap', 'message'].includes(kind));
         assert.deepEqual(kinds.slice(-2), ['gap', 'message'], 'the gap is told first');
     }
 

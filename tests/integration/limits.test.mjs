@@ -17,7 +17,7 @@ const stack = ownStack({
         ROOMS_PER_CLIENT_MAX: String(ROOMS_MAX),
         // So little that a reader who falls behind must be served from the store.
         ROOM_LOG_BYTES_MAX: '128KiB',
-        LOG_BYTES_MAX: '1MiB',
+        LOG_BYTES_MAX: '16MiB',
         ROOM_GRACE: '0ms',
     },
 });

@@ -1,6 +1,7 @@
 /**
  * Parley's two programs as processes of a stack: started on free ports, waited for, killed, started again.
  */
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Child } from './child.mjs';
@@ -11,7 +12,7 @@ export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 /** Folder of parley-gateway and parley-store. */
 export const BIN_DIR = process.env.PARLEY_BIN_DIR ?? path.join(ROOT, 'build/bin');
 
-/** A program that logs `admin_listening port=<n>` and answers /readyz there. */
+/** A program that logs which ports it took, and answers /readyz on one of them. */
 class Program {
     /** @type {Child | null} */
     child = null;
@@ -31,9 +32,9 @@ class Program {
 
     /** Starts the process, and waits until it listens. It may not be ready yet. */
     async launch(env = {}) {
+        if (!existsSync(this.binary)) throw new Error(`no ${this.binary}: make build, or set PARLEY_BIN_DIR`);
         this.child = new Child(this.name, this.binary, [], { env: { ...this.env, ...env }, cwd: ROOT });
         this.lives.push(this.child);
-        this.adminPort = await this.portOf('admin_listening');
         await this.onLaunched();
     }
 
@@ -66,12 +67,9 @@ class Program {
         return (await fetch(`${this.adminUrl}/metrics`)).text();
     }
 
-    /** What a subclass learns once the process listens. */
-    async onLaunched() {}
-
-    /** The port in the line of the event, in logfmt; the event's name is a word of its own there. */
-    async portOf(event) {
-        const line = await this.child.line(new RegExp(`(?:^|[\\s="])${event}["\\s].*\\bport=(\\d+)`));
+    /** The port that the line of an event tells in a field (logfmt). */
+    async portOf(event, field) {
+        const line = await this.child.line(new RegExp(`^event=${event} .* ${field}=(\\d+)`));
         return Number(line[1]);
     }
 }
@@ -88,12 +86,17 @@ export class Gateway extends Program {
     }
 
     async onLaunched() {
-        this.port = await this.portOf('listening');
+        this.adminPort = await this.portOf('admin_listening', 'port');
+        this.port = await this.portOf('listening', 'port');
     }
 }
 
 export class Store extends Program {
     constructor(name, env) {
         super(name, 'parley-store', { ADMIN_PORT: '0', ...env });
+    }
+
+    async onLaunched() {
+        this.adminPort = await this.portOf('started', 'admin_port');
     }
 }

@@ -27,6 +27,8 @@ export function promise(name, needs, keep) {
             await within(Promise.resolve(keep(t)), `the end of ${name}`, timeoutMs);
         } catch (error) {
             printLogs(name, began);
+            // What this test stopped, the next one needs.
+            await needs.of?.heal();
             throw error;
         }
     });

@@ -90,6 +90,18 @@ export class Stack {
         return this.postgres.rows(sql, values);
     }
 
+    /** Starts again whatever a failed test has left stopped or frozen. */
+    async heal() {
+        if (this.nats.child.isRunning) this.nats.child.signal('SIGCONT');
+        else await this.nats.start();
+        if (this.postgres.child.isRunning) await this.postgres.resume();
+        else await this.postgres.start();
+        for (const program of [...this.stores, ...this.gateways]) {
+            program.child.signal('SIGCONT');
+            if (!program.child.isRunning) await program.start();
+        }
+    }
+
     /** Every process, dead ones too. */
     get children() {
         const programs = [...this.stores, ...this.gateways, ...this.#otherChildren];
