@@ -471,6 +471,7 @@ static void pack_range_reply(struct buf *out, Parley__V1__QueryReply *packed,
     packed->reply_case = PARLEY__V1__QUERY_REPLY__REPLY_RANGE;
     packed->range = &range;
     pack(out, &packed->base);
+    packed->range = NULL;
     wire_array_free(messages);
     wire_array_free(epochs);
 }
@@ -485,6 +486,7 @@ static void pack_heads_reply(struct buf *out, Parley__V1__QueryReply *packed,
     packed->reply_case = PARLEY__V1__QUERY_REPLY__REPLY_HEADS;
     packed->heads = &wire;
     pack(out, &packed->base);
+    packed->heads = NULL;
     wire_array_free(heads);
 }
 
@@ -584,7 +586,7 @@ enum { FIELD_HEADER_BYTES_MAX = 1 + 5, FIELD_NUMBER_BYTES_MAX = 1 + 10 };
 
 size_t contract_new_message_size(const struct contract_new_message *message)
 {
-    return 5 * FIELD_HEADER_BYTES_MAX + message->sender.len + message->session.len +
+    return (size_t)5 * FIELD_HEADER_BYTES_MAX + message->sender.len + message->session.len +
            message->client_id.len + message->body.len;
 }
 

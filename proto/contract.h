@@ -17,13 +17,16 @@
 enum {
     CONTRACT_MESSAGE_BYTES_MAX = 512 * 1024, /* of every payload */
     CONTRACT_SHARDS = 64,
-    CONTRACT_PAGE = 256,        /* messages of a range reply, and the grid that gateways ask in: 256k+1 … 256k+256 */
+    /* messages of a range reply, and the grid that gateways ask in: 256k+1 … 256k+256 */
+    CONTRACT_PAGE = 256,
     CONTRACT_ROOM_BYTES_MAX = 64,
     CONTRACT_SENDER_CHARS_MAX = 32,
-    CONTRACT_APPEND_MESSAGES_MAX = 16384, /* so that the reply, some 22 bytes an outcome, fits into a payload too */
-    CONTRACT_HEADS_ROOMS_MAX = 16384,     /* likewise */
+    /* so that the reply, some 22 bytes an outcome, fits into a payload too */
+    CONTRACT_APPEND_MESSAGES_MAX = 16384,
+    CONTRACT_HEADS_ROOMS_MAX = 16384, /* likewise */
     CONTRACT_CLIENT_ID_BYTES_MAX = 64,
-    CONTRACT_SUBJECT_BYTES_MAX = 256, /* of a subject with its NUL; a room token is at most 3 × 64 bytes */
+    /* of a subject with its NUL; a room token is at most 3 × 64 bytes */
+    CONTRACT_SUBJECT_BYTES_MAX = 256,
 };
 
 enum contract_status {

@@ -31,8 +31,8 @@ struct batch_item {
     size_t place;       /* of the message in its request */
     bool is_settled;    /* has its outcome */
     bool is_to_publish; /* by the commit that was just made */
-    struct bytes
-        stored_session; /* of the row, where that is not this request's; valid while is_to_publish */
+    /* of the row, where that is not this request's; valid while is_to_publish */
+    struct bytes stored_session;
 };
 
 struct batch {

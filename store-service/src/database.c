@@ -4,8 +4,6 @@
 #include "limits.h"
 #include "migrations.h"
 
-#include <stdio.h>
-
 /* Chosen at random, and the same in every version: replicas of two versions must not migrate at the same time. */
 #define MIGRATION_LOCK "7885086013902701924"
 
@@ -35,8 +33,16 @@ static bool query_number(struct preparation *p, const char *sql, int64_t *ret_nu
 /* The N of a first line  "-- oldest program: N" , or 1. */
 static int oldest_program_of(const struct migration *migration)
 {
-    int number = 1;
-    return sscanf(migration->sql, "-- oldest program: %d", &number) == 1 ? number : 1;
+    struct bytes head = BYTES("-- oldest program: ");
+    struct bytes sql = bytes_of_string(migration->sql);
+    if (!bytes_start_with(sql, head)) {
+        return 1;
+    }
+    sql = bytes_skip(sql, head.len);
+    uint64_t number;
+    bool is_number = bytes_to_u64(bytes_of(sql.data, strcspn(sql.data, "\n")), &number);
+    ASSERT(is_number && number < 10000); /* as the four digits of a file name */
+    return (int)number;
 }
 
 static bool apply(struct preparation *p, const struct migration *migration)

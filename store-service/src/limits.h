@@ -48,7 +48,8 @@ enum {
 
 static_assert((int)TRANSACTION_BYTES_MAX >= (int)CONTRACT_MESSAGE_BYTES_MAX,
               "any request fits into a transaction");
-static_assert(RANGE_EPOCHS_MAX * 24 + (int)CONTRACT_ROOM_BYTES_MAX + 64 <= (int)CONTRACT_ENVELOPE_BYTES_MAX,
+static_assert(RANGE_EPOCHS_MAX * 24 + (int)CONTRACT_ROOM_BYTES_MAX + 64 <=
+                  (int)CONTRACT_ENVELOPE_BYTES_MAX,
               "a range reply's envelope holds its epochs");
 static_assert(STORE_BODY_BYTES_MAX + CONTRACT_ENVELOPE_BYTES_MAX + 1024 <=
                   CONTRACT_MESSAGE_BYTES_MAX,

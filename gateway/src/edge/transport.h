@@ -25,8 +25,8 @@
 
 enum {
     TRANSPORT_LINGER_MS = 2000,
-    TRANSPORT_WRITES_PER_TURN =
-        4, /* of up to CLIENT_WRITE_BYTES each; then the others have their turn */
+    /* of up to CLIENT_WRITE_BYTES each; then the others have their turn */
+    TRANSPORT_WRITES_PER_TURN = 4,
 };
 
 /* All WebSockets of a gateway. */

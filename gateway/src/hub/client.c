@@ -175,8 +175,8 @@ struct start {
     uint64_t id;
     bool is_given;       /* by an offset that counts; else the newest messages are sent */
     bool is_pid_current; /* the token may be resumed as it is */
-    uint64_t
-        cut_from; /* 0: none; ids cut_from..cut_to that the client saw are not what they were */
+    /* 0: none; ids cut_from..cut_to that the client saw are not what they were */
+    uint64_t cut_from;
     uint64_t cut_to;
 };
 

@@ -34,8 +34,8 @@ struct join {
     struct buf pid_storage;
     struct pid pid;  /* of `has_pid`; borrows from pid_storage */
     char *pid_token; /* as the client sent it; NULL: none that is valid */
-    uint64_t
-        answers_needed; /* room.heads_answered that settles an offset past our head; 0: not asked */
+    /* room.heads_answered that settles an offset past our head; 0: not asked */
+    uint64_t answers_needed;
 };
 
 struct member {

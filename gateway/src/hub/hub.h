@@ -161,9 +161,9 @@ void hub_on_room_event(struct hub *hub, struct contract_room_event *event, uint6
 
 /* Answers; borrowed. @reply NULL: nobody was there to answer, or the answer made no sense. Unknown
  * requests are ignored. */
-void hub_on_append_reply(struct hub *hub, uint64_t request,
+void hub_on_append_reply(struct hub *hub, uint64_t number,
                          const struct contract_append_reply *reply, uint64_t now_ms);
-void hub_on_query_reply(struct hub *hub, uint64_t request, const struct contract_query_reply *reply,
+void hub_on_query_reply(struct hub *hub, uint64_t number, const struct contract_query_reply *reply,
                         uint64_t now_ms);
 
 /*

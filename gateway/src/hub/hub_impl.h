@@ -49,8 +49,8 @@ struct hub {
     struct list unsettled_sends; /* no outcome told yet, oldest first: each ends at arrival +
                                     send_deadline_ms */
     struct timer deadline_timer;
-    struct list
-        waiting_acks; /* committed sends that wait for the sender's own copy, at most ACK_WAIT_MS */
+    /* committed sends that wait for the sender's own copy, at most ACK_WAIT_MS */
+    struct list waiting_acks;
     struct timer ack_timer;
 
     struct list heads_due;     /* rooms whose head is to be asked for */

@@ -36,13 +36,16 @@ const char *chat_code_name(enum chat_code code);
 
 /* What the CONNECT's auth object says. */
 struct chat_auth {
-    struct buf username;  /* decoded, at least 1 and cut to CHAT_USERNAME_CHARS_MAX code points; "anonymous" if absent */
-    bool echo;            /* the sender wants its own messages too (default) */
+    /* decoded, at least 1 and cut to CHAT_USERNAME_CHARS_MAX code points; "anonymous" if absent */
+    struct buf username;
+    bool echo; /* the sender wants its own messages too (default) */
     bool has_server_offset;
     uint64_t server_offset;
-    bool has_offset;      /* connection state recovery: "<epoch>-<id>", or a bare id (epoch 0: the current one) */
+    /* connection state recovery: "<epoch>-<id>", or a bare id (epoch 0: the current one) */
+    bool has_offset;
     uint64_t offset_epoch, offset_id;
-    struct bytes pid;     /* borrows from the JSON, without quotes; len 0 when absent or not plain ASCII */
+    /* borrows from the JSON, without quotes; len 0 when absent or not plain ASCII */
+    struct bytes pid;
 };
 
 /*
@@ -72,7 +75,7 @@ struct chat_request {
 
 enum chat_parse_result {
     CHAT_PARSE_OK,
-    CHAT_PARSE_INVALID,   /* CHAT_INVALID_MESSAGE; *ret_why says what is wrong, in a sentence for the developer */
+    CHAT_PARSE_INVALID, /* CHAT_INVALID_MESSAGE; *ret_why says what is wrong, in a sentence for the developer */
     CHAT_PARSE_TOO_LARGE, /* CHAT_TOO_LARGE; likewise */
 };
 
@@ -81,8 +84,10 @@ enum chat_parse_result {
  * fills @ret_request (release it with chat_request_release()); a client id is there whenever one could be read, so that a
  * refusal can name it. An event that the chat does not know is CHAT_REQUEST_UNKNOWN, and fine.
  */
-MUST_USE enum chat_parse_result chat_request_parse(struct bytes payload, bool has_binary, size_t content_bytes_max,
-                                                   struct chat_request *ret_request, const char **ret_why);
+MUST_USE enum chat_parse_result chat_request_parse(struct bytes payload, bool has_binary,
+                                                   size_t content_bytes_max,
+                                                   struct chat_request *ret_request,
+                                                   const char **ret_why);
 void chat_request_release(struct chat_request *request);
 
 /* A message of the log, as it is shown. */
@@ -92,7 +97,8 @@ struct chat_message {
 };
 
 /* Appends the whole WebSocket frame of event `chat message` for the members of @namespace. */
-void chat_append_message_frame(struct buf *out, struct bytes namespace, const struct chat_message *message);
+void chat_append_message_frame(struct buf *out, struct bytes namespace,
+                               const struct chat_message *message);
 
 /*
  * Appends {"id":"17","username":…,"content":…,"at":…,"clientId":…} from a frame that chat_append_message_frame() made:
@@ -103,8 +109,8 @@ void chat_append_history_entry(struct buf *out, struct bytes frame);
 /* Arguments (JSON between '[' and ']') of the other events and of acknowledgements. Appended to @out. */
 void chat_write_ack_ok(struct buf *out, uint64_t id, bool duplicate);
 void chat_write_ack_error(struct buf *out, enum chat_code code, const char *message);
-void chat_write_error_event(struct buf *out, enum chat_code code, const char *message, struct bytes client_id,
-                            uint64_t retry_after_ms);
+void chat_write_error_event(struct buf *out, enum chat_code code, const char *message,
+                            struct bytes client_id, uint64_t retry_after_ms);
 void chat_write_gap_event(struct buf *out, uint64_t from, uint64_t to, const char *reason);
 
 #endif

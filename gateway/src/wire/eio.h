@@ -60,7 +60,8 @@ struct eio_session;
 
 struct eio_callbacks {
     /* A message packet's payload (behind its '4'). Borrowed. */
-    void (*on_message)(struct eio_session *session, struct bytes message, bool binary, uint64_t now_ms);
+    void (*on_message)(struct eio_session *session, struct bytes message, bool binary,
+                       uint64_t now_ms);
     /* The session is over; its memory stays its user's. No other callback follows, but peek and advance may. */
     void (*on_close)(struct eio_session *session, enum eio_close_reason reason, uint64_t now_ms);
     /*
@@ -145,14 +146,15 @@ size_t eio_session_peek(struct eio_session *session, struct iovec *ret_iov, size
 void eio_session_advance(struct eio_session *session, size_t written);
 
 /* Ends the session from our side with a close frame of @close_code. Nothing happens unless OPEN. */
-void eio_session_close(struct eio_session *session, enum eio_close_reason reason, uint16_t close_code, uint64_t now_ms);
+void eio_session_close(struct eio_session *session, enum eio_close_reason reason,
+                       uint16_t close_code, uint64_t now_ms);
 
 /* The socket is gone: the session is CLOSED, and on_close is called unless it was. */
 void eio_session_transport_closed(struct eio_session *session, uint64_t now_ms);
 
 /* Appends an open packet's JSON: exactly the protocol's five keys. @upgrades is "[]" or "[\"websocket\"]". */
-void eio_write_open(struct buf *out, const struct eio_settings *settings, const char sid[EIO_SID_BYTES],
-                    const char *upgrades);
+void eio_write_open(struct buf *out, const struct eio_settings *settings,
+                    const char sid[EIO_SID_BYTES], const char *upgrades);
 
 /* What is wrong with a request's query, in the reference's order of checks; see eio_error_message(). */
 enum eio_error {

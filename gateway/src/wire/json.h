@@ -14,7 +14,15 @@
 
 enum { JSON_DEPTH_MAX = 64 };
 
-enum json_type { JSON_OBJECT, JSON_ARRAY, JSON_STRING, JSON_NUMBER, JSON_TRUE, JSON_FALSE, JSON_NULL };
+enum json_type {
+    JSON_OBJECT,
+    JSON_ARRAY,
+    JSON_STRING,
+    JSON_NUMBER,
+    JSON_TRUE,
+    JSON_FALSE,
+    JSON_NULL
+};
 
 /*
  * Whether @text is exactly one JSON value (with blanks around it allowed) in valid UTF-8, nested at most JSON_DEPTH_MAX
@@ -38,7 +46,8 @@ struct json_iterator json_iterate(struct bytes array_or_object);
 bool json_next_element(struct json_iterator *iterator, struct bytes *ret_value);
 
 /* The next member: the key as it stands, with its quotes, and the value; false when there are no more. */
-bool json_next_member(struct json_iterator *iterator, struct bytes *ret_key, struct bytes *ret_value);
+bool json_next_member(struct json_iterator *iterator, struct bytes *ret_key,
+                      struct bytes *ret_value);
 
 /* The value of member @key (plain UTF-8) of a scanned object; of several the last, as in JavaScript. */
 MUST_USE bool json_object_get(struct bytes object, struct bytes key, struct bytes *ret_value);

@@ -57,7 +57,7 @@ enum sio_result {
     SIO_BAD_ATTACHMENTS, /* no count, or more than SIO_ATTACHMENTS_MAX */
     SIO_BAD_ACK,         /* not 1..SIO_ACK_DIGITS_MAX digits */
     SIO_BAD_PAYLOAD,     /* no JSON, or not of the form that the type asks for */
-    SIO_RESERVED_EVENT,  /* connect, connect_error, disconnect, disconnecting, newListener, removeListener */
+    SIO_RESERVED_EVENT, /* connect, connect_error, disconnect, disconnecting, newListener, removeListener */
 };
 
 /*
@@ -67,7 +67,8 @@ enum sio_result {
 MUST_USE enum sio_result sio_parse(struct bytes text, struct sio_packet *ret_packet);
 
 /* Of a scanned event payload ["name", …]: its name as JSON (a string with quotes, or a number) and what follows it. */
-void sio_event_split(struct bytes payload, struct bytes *ret_name, struct json_iterator *ret_arguments);
+void sio_event_split(struct bytes payload, struct bytes *ret_name,
+                     struct json_iterator *ret_arguments);
 
 struct sio_client;
 struct sio_socket;
@@ -84,18 +85,21 @@ struct sio_callbacks {
      * The client wants to join @namespace with @auth (a scanned JSON object, or len 0). Calls sio_socket_init() with the
      * socket that it is to have, or sio_client_refuse().
      */
-    void (*on_connect)(struct sio_client *client, struct bytes namespace, struct bytes auth, uint64_t now_ms);
+    void (*on_connect)(struct sio_client *client, struct bytes namespace, struct bytes auth,
+                       uint64_t now_ms);
     void (*on_event)(struct sio_socket *socket, const struct sio_event *event, uint64_t now_ms);
     /* The socket is GONE: left by the client, or its session is over. The user frees it; nothing is sent. */
     void (*on_disconnect)(struct sio_socket *socket, uint64_t now_ms);
     /* The session is over, after on_disconnect() of its sockets. See eio_callbacks.on_close. */
-    void (*on_client_close)(struct sio_client *client, enum eio_close_reason reason, uint64_t now_ms);
+    void (*on_client_close)(struct sio_client *client, enum eio_close_reason reason,
+                            uint64_t now_ms);
 };
 
 /* Shared by all clients of a server; must outlive them. sio_settings_init() sets eio.callbacks.on_message and on_close. */
 struct sio_settings {
     struct eio_settings eio;
-    uint32_t connect_timeout_ms; /* time to join the first namespace; does not count while a CONNECT is held */
+    /* time to join the first namespace; does not count while a CONNECT is held */
+    uint32_t connect_timeout_ms;
     struct sio_callbacks callbacks;
 };
 
@@ -123,8 +127,8 @@ static inline struct sio_client *sio_client_of(struct eio_session *session)
     return CONTAINER_OF(session, struct sio_client, eio);
 }
 
-void sio_client_open(struct sio_client *client, const struct sio_settings *settings, const char sid[EIO_SID_BYTES],
-                     uint64_t now_ms);
+void sio_client_open(struct sio_client *client, const struct sio_settings *settings,
+                     const char sid[EIO_SID_BYTES], uint64_t now_ms);
 
 /* Frees what the client holds; its sockets are GONE, without on_disconnect(). See eio_session_release(). */
 void sio_client_release(struct sio_client *client);
@@ -133,7 +137,8 @@ void sio_client_release(struct sio_client *client);
 struct sio_socket *sio_client_find(const struct sio_client *client, struct bytes namespace);
 
 /* Sends a CONNECT_ERROR. @message is plain text; @data is JSON, or len 0 for none. */
-void sio_client_refuse(struct sio_client *client, struct bytes namespace, struct bytes message, struct bytes data);
+void sio_client_refuse(struct sio_client *client, struct bytes namespace, struct bytes message,
+                       struct bytes data);
 
 /*
  * Makes @socket the @client's in @namespace (1..SIO_NAMESPACE_BYTES_MAX bytes, borrowed until it is GONE), CONNECTING.
@@ -165,6 +170,7 @@ void sio_append_packet_head(struct buf *out, enum sio_packet_type type, struct b
  * sio_socket_emit() and sio_socket_ack() send, for users that keep frames of their own.
  */
 void sio_append_event_frame(struct buf *out, struct bytes namespace, struct bytes arguments);
-void sio_append_ack_frame(struct buf *out, struct bytes namespace, uint64_t ack_id, struct bytes arguments);
+void sio_append_ack_frame(struct buf *out, struct bytes namespace, uint64_t ack_id,
+                          struct bytes arguments);
 
 #endif

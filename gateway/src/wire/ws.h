@@ -25,7 +25,7 @@ enum {
     WS_CLIENT_HEADER_MAX = 14,
     WS_SERVER_HEADER_MAX = 10, /* servers do not mask */
     WS_CONTROL_BYTES_MAX = 125,
-    WS_ACCEPT_BYTES = 28,      /* Sec-WebSocket-Accept, without a NUL */
+    WS_ACCEPT_BYTES = 28, /* Sec-WebSocket-Accept, without a NUL */
 };
 
 /* Close codes, section 7.4.1. */
@@ -53,10 +53,10 @@ enum ws_event_type {
     WS_EVENT_PARTIAL, /* a fragment was taken: call again */
     WS_EVENT_TEXT,    /* valid UTF-8 */
     WS_EVENT_BINARY,
-    WS_EVENT_PING,    /* answer with a pong of the same payload */
+    WS_EVENT_PING, /* answer with a pong of the same payload */
     WS_EVENT_PONG,
-    WS_EVENT_CLOSE,   /* the peer's close frame; answer with close_code (WS_CLOSE_NO_STATUS: an empty close) */
-    WS_EVENT_ERROR,   /* the peer broke the protocol: close with close_code; the reader must not be used again */
+    WS_EVENT_CLOSE, /* the peer's close frame; answer with close_code (WS_CLOSE_NO_STATUS: an empty close) */
+    WS_EVENT_ERROR, /* the peer broke the protocol: close with close_code; the reader must not be used again */
 };
 
 struct ws_event {
@@ -73,7 +73,8 @@ struct ws_event {
 size_t ws_reader_next(struct ws_reader *reader, char *data, size_t len, struct ws_event *ret_event);
 
 /* Writes the header of an unfragmented server frame with @payload_len bytes of payload; returns its length. */
-size_t ws_write_header(char ret_header[WS_SERVER_HEADER_MAX], enum ws_opcode opcode, size_t payload_len);
+size_t ws_write_header(char ret_header[WS_SERVER_HEADER_MAX], enum ws_opcode opcode,
+                       size_t payload_len);
 
 /* Length of the header that ws_write_header() would write. */
 static inline size_t ws_header_len(size_t payload_len)
