@@ -485,7 +485,7 @@ void bus_free(struct bus *bus)
     }
     nats_CloseAndWait(CLOSE_WAIT_MS); /* no callback runs any more */
     bus->mailbox.cb = drop_mail;
-    h2o_linklist_t left = {NULL};
+    h2o_linklist_t left = {0};
     h2o_linklist_init_anchor(&left);
     h2o_linklist_insert_list(&left, &bus->mailbox._messages);
     drop_mail(&bus->mailbox, &left);
