@@ -181,9 +181,8 @@ static void run(struct program *program)
     store_free(program->store);
     h2o_socket_close(signals);
     h2o_socket_close(wakes);
-    h2o_evloop_run(program->loop, 0); /* frees what was closed */
-    h2o_evloop_destroy(program->loop);
-    h2o_evloop_destroy(program->loop);
+    h2o_evloop_run(program->loop,
+                   0); /* frees what was closed; the loop lives as long as the process */
     buf_release(&why);
     if (program->exit_status == 0) {
         LOG(LOG_INFO, "ended");
@@ -229,7 +228,7 @@ int main(int argc, char **argv)
             "appends messages to rooms, and reads them (--new-epoch: begins a new epoch, and ends)",
             store_settings, store_settings_count);
     }
-    struct program program = {.why_mutex = PTHREAD_MUTEX_INITIALIZER};
+    static struct program program = {.why_mutex = PTHREAD_MUTEX_INITIALIZER};
     struct buf why = BUF_INIT;
     int exit_status = 1;
     if (!config_load(store_settings, store_settings_count, &program.config, &why)) {

@@ -164,6 +164,9 @@ static bool is_wrong(const char *message)
             return true;
         }
     }
+    if (strncmp(message, "invalid ", strlen("invalid ")) == 0) {
+        return true; /* libpq itself: the value of an option, before any connection */
+    }
     const char *fatal = strstr(message, "FATAL:");
     return fatal != NULL && strstr(fatal, "does not exist") != NULL &&
            (strstr(fatal, "database \"") != NULL || strstr(fatal, "role \"") != NULL);
