@@ -248,6 +248,7 @@ static enum store_result try_on_connection(struct append_run *run, struct batch_
         stat_add(&stats->transactions_retried, 1);
         lane_after_failure(run->lane, what, &error);
         break;
+    case STORE_BUSY: stat_add(&stats->transactions_busy, 1); break;
     }
     buf_release(&error);
     return what;
@@ -290,6 +291,11 @@ static void store(struct append_run *run, struct batch_item **items, size_t coun
             } else {
                 store(run, items, count / 2, waits);
                 store(run, items + count / 2, count - count / 2, waits);
+            }
+            return;
+        case STORE_BUSY:
+            for (size_t i = 0; i < count; i++) {
+                items[i]->work->is_postponed = true;
             }
             return;
         case STORE_UNKNOWN:
@@ -336,7 +342,7 @@ static void answer_rest(struct append_run *run, struct work *const *works, size_
 {
     for (size_t i = 0; i < count; i++) {
         struct work *work = works[i];
-        if (work->is_answered) {
+        if (work->is_answered || work->is_postponed) {
             continue;
         }
         if (work->epoch != 0 || look_up_head(run, work)) {
@@ -398,12 +404,23 @@ static struct append_request *receive(const struct append_settings *settings,
     received->request = request;
     received->append = append;
     work_init(&received->work, append, request->arrived_us);
+    received->work.maybe_stored |= request->maybe_stored;
     return received;
 }
 
-static void append_request_free(struct append_request *request)
+/* Answered by now, or tried again later: then from its payload on, as if it had just come. */
+static void finish(const struct append_settings *settings, struct lane *lane,
+                   struct append_request *request)
 {
-    ASSERT(request->work.is_answered);
+    ASSERT(request->work.is_answered != request->work.is_postponed);
+    if (request->work.is_postponed) {
+        request->request->maybe_stored = request->work.maybe_stored;
+        if (lane_put_back(lane, &request->request->entry) == QUEUE_FULL) {
+            append_refuse(settings->bus, request->request, CONTRACT_UNAVAILABLE,
+                          "The room is locked.");
+            stat_add(&settings->stats->appends_unavailable, 1);
+        }
+    }
     work_release(&request->work);
     contract_free(request->append);
     free(request);
@@ -443,7 +460,7 @@ void append_on_requests(void *user, struct lane *lane, struct queue_entry *list)
         run_works(settings, lane, works + done, taken);
     }
     for (size_t i = 0; i < count; i++) {
-        append_request_free(CONTAINER_OF(works[i], struct append_request, work));
+        finish(settings, lane, CONTAINER_OF(works[i], struct append_request, work));
     }
     free(works);
 }

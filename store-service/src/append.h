@@ -9,6 +9,7 @@
  *   STORE_RETRY    the same again, until a request has waited for REQUEST_WAIT_MS_MAX: STATUS_UNAVAILABLE
  *   STORE_UNKNOWN  as well, and what is then found stored is published, since nobody may have done that
  *   STORE_REFUSED  first half, second half, down to the single message, which is refused
+ *   STORE_BUSY     the room's requests go to the end of the queue
  * Rooms whose rows another replica holds are skipped by the transaction, and tried alone, waiting for the lock.
  */
 #ifndef PARLEY_STORE_APPEND_H

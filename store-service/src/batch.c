@@ -111,7 +111,8 @@ size_t batch_keep_waiting(struct batch_item **items, size_t count)
 {
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
-        if (!items[i]->is_settled && !items[i]->work->is_answered) {
+        const struct work *work = items[i]->work;
+        if (!items[i]->is_settled && !work->is_answered && !work->is_postponed) {
             items[kept++] = items[i];
         }
     }

@@ -23,7 +23,8 @@ struct work {
     uint64_t arrived_us;
     bool maybe_stored; /* rows found stored may never have been published: publish them */
     bool is_answered;
-    uint32_t room; /* place in batch->rooms */
+    bool is_postponed; /* its room is locked by somebody else: it leaves, to be tried later */
+    uint32_t room;     /* place in batch->rooms */
 };
 
 struct batch_item {

@@ -99,6 +99,11 @@ struct pg *lane_connection(struct lane *lane)
     return lane->pg.conn == NULL ? NULL : &lane->pg;
 }
 
+enum queue_push_result lane_put_back(struct lane *lane, struct queue_entry *entry)
+{
+    return queue_push(lane->setup.queue, entry);
+}
+
 void lane_after_failure(struct lane *lane, enum store_result result, const struct buf *error)
 {
     LOG(LOG_WARN, result == STORE_UNKNOWN ? "postgres_answer_lost" : "postgres_failed",

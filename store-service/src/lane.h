@@ -56,6 +56,9 @@ void lane_write_trouble(struct lane *lane, struct buf *out);
  */
 struct pg *lane_connection(struct lane *lane);
 
+/* Puts a request that was taken at the end of the lane's queue. */
+MUST_USE enum queue_push_result lane_put_back(struct lane *lane, struct queue_entry *entry);
+
 /* Tells why a statement failed, waits a moment before it is sent again. @result is not STORE_COMMITTED. */
 void lane_after_failure(struct lane *lane, enum store_result result, const struct buf *error);
 

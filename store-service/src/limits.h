@@ -20,7 +20,12 @@ enum {
     CONNECT_TIMEOUT_S = 3,
     TCP_USER_TIMEOUT_MS = 10000,
     STATEMENT_TIMEOUT_MS = 10000,
-    LOCK_TIMEOUT_MS = 1000, /* of one room's row; the lane tries again until REQUEST_WAIT_MS_MAX */
+
+    /*
+     * How long a lane stands still for a room that another replica holds, which takes milliseconds as a rule. After that
+     * the room's requests go to the end of the queue.
+     */
+    LOCK_TIMEOUT_MS = 100,
 
     /* Our own patience with an answer: a Postgres that is frozen keeps no lane for longer. Its answer is then unknown. */
     STATEMENT_DEADLINE_MS = STATEMENT_TIMEOUT_MS + 2000,

@@ -181,8 +181,8 @@ static void run(struct program *program)
     store_free(program->store);
     h2o_socket_close(signals);
     h2o_socket_close(wakes);
-    h2o_evloop_run(program->loop,
-                   0); /* frees what was closed; the loop lives as long as the process */
+    h2o_evloop_run(program->loop, 0); /* frees what was closed */
+    h2o_evloop_destroy(program->loop);
     buf_release(&why);
     if (program->exit_status == 0) {
         LOG(LOG_INFO, "ended");

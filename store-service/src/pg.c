@@ -26,6 +26,9 @@ enum store_result pg_classify(const char *sqlstate)
         return STORE_RETRY;
     }
     /* unique_violation: somebody wrote around parley_append(); that is not the message's fault. */
+    if (strcmp(sqlstate, "55P03") == 0) { /* lock_not_available */
+        return STORE_BUSY;
+    }
     if (strcmp(sqlstate, "23505") == 0) {
         return STORE_RETRY;
     }
@@ -174,19 +177,20 @@ static bool is_wrong(const char *message)
 
 /*
  * What holds for all our statements. A weaker synchronous_commit than "on" would break the promise that an
- * acknowledgement means committed; stronger ones are the database owner's choice. Timeouts count where none is set.
+ * acknowledgement means committed; stronger ones are the database owner's choice, as is
+ * statement_timeout.
  */
 static enum store_result set_up_session(struct pg *pg, struct buf *ret_error)
 {
     char sql[1024];
-    snprintf(
-        sql, sizeof(sql),
-        "SELECT set_config(s.name, v.value, false) FROM pg_settings s JOIN (VALUES"
-        " ('synchronous_commit', 'on', 'off'), ('synchronous_commit', 'on', 'local'),"
-        " ('statement_timeout', '%d', '0'), ('lock_timeout', '%d', '0'))"
-        " v (name, value, unless) ON v.name = s.name AND v.unless = s.setting"
-        " UNION ALL SELECT set_config('default_transaction_isolation', 'read committed', false)",
-        STATEMENT_TIMEOUT_MS, LOCK_TIMEOUT_MS);
+    snprintf(sql, sizeof(sql),
+             "SELECT set_config(s.name, v.value, false) FROM pg_settings s JOIN (VALUES"
+             " ('synchronous_commit', 'on', 'off'), ('synchronous_commit', 'on', 'local'),"
+             " ('statement_timeout', '%d', '0'))"
+             " v (name, value, unless) ON v.name = s.name AND v.unless = s.setting;"
+             " SET default_transaction_isolation = 'read committed';"
+             " SET lock_timeout = %d",
+             STATEMENT_TIMEOUT_MS, LOCK_TIMEOUT_MS);
     return pg_run_script(pg, sql, STATEMENT_DEADLINE_MS, ret_error);
 }
 

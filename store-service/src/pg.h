@@ -17,6 +17,7 @@ enum store_result {
     STORE_COMMITTED,
     STORE_RETRY,   /* nothing is stored: send the same again */
     STORE_UNKNOWN, /* the answer was lost: again, and client ids make it harmless */
+    STORE_BUSY,    /* nothing is stored, somebody else holds a lock: let others go first */
     STORE_REFUSED, /* will never be stored: split the batch, refuse the guilty message, keep the rest */
 };
 

@@ -46,11 +46,12 @@ static void write_transactions(struct stats *stats, struct buf *out)
     static const char name[] = "parley_store_transactions_total";
     metrics_family(out, name, METRIC_COUNTER,
                    "Append transactions, by result: retry was not stored, unknown lost its answer, "
-                   "refused was split.");
+                   "refused was split, busy waits for a lock.");
     metrics_sample(out, name, "result=\"committed\"", load(&stats->transactions_committed));
     metrics_sample(out, name, "result=\"retry\"", load(&stats->transactions_retried));
     metrics_sample(out, name, "result=\"unknown\"", load(&stats->transactions_unknown));
     metrics_sample(out, name, "result=\"refused\"", load(&stats->transactions_refused));
+    metrics_sample(out, name, "result=\"busy\"", load(&stats->transactions_busy));
     metrics_single(out, "parley_store_rooms_skipped_total", METRIC_COUNTER,
                    "Rooms of a transaction that another replica held, and that were retried alone.",
                    load(&stats->rooms_skipped));

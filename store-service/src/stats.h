@@ -11,7 +11,7 @@
 struct stats {
     _Atomic uint64_t messages_stored, messages_duplicate, messages_refused, messages_republished;
     _Atomic uint64_t transactions_committed, transactions_retried, transactions_unknown,
-        transactions_refused, rooms_skipped;
+        transactions_refused, transactions_busy, rooms_skipped;
     _Atomic uint64_t appends_ok, appends_overloaded, appends_unavailable, appends_invalid;
     _Atomic uint64_t ranges, heads;
     _Atomic uint64_t reads_overloaded, reads_unavailable, reads_invalid;

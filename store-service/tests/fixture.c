@@ -201,6 +201,18 @@ PGconn *fixture_database_connect(struct fixture *fixture)
     return PQconnectdb(fixture->database_url);
 }
 
+void fixture_backends_signal(struct fixture *fixture, int signal)
+{
+    PGconn *conn = PQconnectdb(fixture->database_url);
+    PGresult *result =
+        PQexec(conn, "SELECT pid FROM pg_stat_activity WHERE application_name = 'parley-store'");
+    for (int row = 0; row < PQntuples(result); row++) {
+        kill((pid_t)atoi(PQgetvalue(result, row, 0)), signal);
+    }
+    PQclear(result);
+    PQfinish(conn);
+}
+
 void fixture_database_reset(struct fixture *fixture)
 {
     char url[128];
@@ -254,8 +266,10 @@ void fixture_stop(struct fixture *fixture)
     kill(fixture->nats, SIGTERM);
     wait_for(fixture->nats);
     fixture_postgres_stop(fixture);
-    const char *argv[] = {"rm", "-rf", fixture->folder, NULL};
-    wait_for(spawn(argv, "/dev/null", false, NULL));
+    if (getenv("KEEP") == NULL) { /* to look at the logs */
+        const char *argv[] = {"rm", "-rf", fixture->folder, NULL};
+        wait_for(spawn(argv, "/dev/null", false, NULL));
+    }
     nats_CloseAndWait(5000);
 }
 

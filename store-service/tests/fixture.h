@@ -38,6 +38,9 @@ long long fixture_sql(struct fixture *fixture, const char *sql);
 /* A connection to the fixture's database; PQfinish() it. */
 PGconn *fixture_database_connect(struct fixture *fixture);
 
+/* Sends @signal to the Postgres processes that serve stores: SIGSTOP freezes them. */
+void fixture_backends_signal(struct fixture *fixture, int signal);
+
 enum { STORE_ENVIRONMENT_MAX = 8 };
 
 /*

@@ -163,7 +163,7 @@ static void an_error_of_postgres_says_what_to_do_next(void **state)
     assert_int_equal(pg_classify("23505"), STORE_RETRY);   /* unique violation */
     assert_int_equal(pg_classify("40001"), STORE_RETRY);   /* serialization failure */
     assert_int_equal(pg_classify("40P01"), STORE_RETRY);   /* deadlock */
-    assert_int_equal(pg_classify("55P03"), STORE_RETRY);   /* lock not available */
+    assert_int_equal(pg_classify("55P03"), STORE_BUSY);    /* lock not available */
     assert_int_equal(pg_classify("53100"), STORE_RETRY);   /* disk full */
     assert_int_equal(pg_classify("57P01"), STORE_RETRY);   /* admin shutdown */
     assert_int_equal(pg_classify(NULL), STORE_RETRY);
