@@ -5,7 +5,10 @@
 #include "limits.h"
 #include "proto/contract.h"
 
+#include <errno.h>
+#include <semaphore.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum { SUBSCRIPTIONS_MAX = 2 * CONTRACT_SHARDS };
 
@@ -33,6 +36,7 @@ struct bus {
     natsConnection *connection;
     struct bus_subscription subscriptions[SUBSCRIPTIONS_MAX];
     size_t subscription_count;
+    sem_t ended_subscriptions;
     atomic_bool is_closing;
 };
 
@@ -139,6 +143,7 @@ struct bus *bus_new(const char *url, const struct bus_callbacks *callbacks, stru
     struct bus *bus = mem_alloc_zeroed(sizeof(*bus));
     bus->callbacks = *callbacks;
     bus->stats = stats;
+    sem_init(&bus->ended_subscriptions, 0, 0);
     nats_url_write_public(url, &bus->public_url);
     natsStatus status = set_options(bus, url);
     if (status == NATS_OK) {
@@ -191,16 +196,32 @@ bool bus_receive(struct bus *bus, struct shard_range range, struct buf *ret_erro
     return status == NATS_OK;
 }
 
+/* The last that nats.c's thread does for a subscription. */
+static void on_subscription_ended(void *user)
+{
+    struct bus *bus = user;
+    sem_post(&bus->ended_subscriptions);
+}
+
 void bus_stop_receiving(struct bus *bus)
 {
-    uint64_t until_ms = clock_monotonic_ms() + DRAIN_MS_MAX;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until); /* what sem_timedwait() goes by */
+    until.tv_sec += DRAIN_MS_MAX / 1000;
+    size_t draining = 0;
     for (size_t i = 0; i < bus->subscription_count; i++) {
-        natsSubscription_DrainTimeout(bus->subscriptions[i].nats, DRAIN_MS_MAX);
+        natsSubscription *subscription = bus->subscriptions[i].nats;
+        natsSubscription_SetOnCompleteCB(subscription, on_subscription_ended, bus);
+        draining += natsSubscription_DrainTimeout(subscription, DRAIN_MS_MAX) == NATS_OK;
+    }
+    while (draining > 0) {
+        if (sem_timedwait(&bus->ended_subscriptions, &until) == 0) {
+            draining--;
+        } else if (errno != EINTR) {
+            break;
+        }
     }
     for (size_t i = 0; i < bus->subscription_count; i++) {
-        uint64_t now_ms = clock_monotonic_ms();
-        int64_t left_ms = now_ms < until_ms ? (int64_t)(until_ms - now_ms) : 1;
-        natsSubscription_WaitForDrainCompletion(bus->subscriptions[i].nats, left_ms);
         natsSubscription_Destroy(bus->subscriptions[i].nats);
     }
     bus->subscription_count = 0;
@@ -221,6 +242,7 @@ void bus_free(struct bus *bus)
     natsOptions_Destroy(bus->options);
     /* nats.c's threads may still hold @bus. */
     nats_CloseAndWait(DRAIN_MS_MAX);
+    sem_destroy(&bus->ended_subscriptions);
     buf_release(&bus->public_url);
     free(bus);
 }
