@@ -70,7 +70,7 @@ static void answer_unavailable(struct append_run *run, struct work *work)
 {
     struct append_request *request = CONTAINER_OF(work, struct append_request, work);
     append_refuse(run->settings->bus, request->request, CONTRACT_UNAVAILABLE,
-                  "Postgres cannot be reached.");
+                  "Postgres did not take it in time.");
     stat_add(&run->settings->stats->appends_unavailable, 1);
     work->is_answered = true;
 }
@@ -81,7 +81,7 @@ static size_t drop_old(struct append_run *run, struct batch_item **items, size_t
     uint64_t now_us = clock_monotonic_us();
     for (size_t i = 0; i < count; i++) {
         struct work *work = items[i]->work;
-        if (!work->is_answered &&
+        if (!work->is_answered && !work->is_postponed &&
             now_us - work->arrived_us > REQUEST_WAIT_MS_MAX * UINT64_C(1000)) {
             answer_unavailable(run, work);
         }

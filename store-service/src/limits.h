@@ -18,8 +18,8 @@ enum {
 
     /* What the connection asks of Postgres, unless DATABASE_URL or the database's own settings say otherwise. */
     CONNECT_TIMEOUT_S = 3,
-    TCP_USER_TIMEOUT_MS = 10000,
-    STATEMENT_TIMEOUT_MS = 10000,
+    TCP_USER_TIMEOUT_MS = 5000,
+    STATEMENT_TIMEOUT_MS = 5000,
 
     /*
      * How long a lane stands still for a room that another replica holds, which takes milliseconds as a rule. After that
@@ -28,7 +28,7 @@ enum {
     LOCK_TIMEOUT_MS = 100,
 
     /* Our own patience with an answer: a Postgres that is frozen keeps no lane for longer. Its answer is then unknown. */
-    STATEMENT_DEADLINE_MS = STATEMENT_TIMEOUT_MS + 2000,
+    STATEMENT_DEADLINE_MS = STATEMENT_TIMEOUT_MS + 1000,
     MIGRATION_DEADLINE_MS = 15 * 60 * 1000,
 
     /* Between two attempts, doubled from the first to the second. */
