@@ -1,0 +1,254 @@
+/* client.c - RFC 6455, Engine.IO 4 and Socket.IO 5, from the client's side. */
+#include "client.h"
+#include "wire/ws.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+enum { MASKED = 0x80, MASK_BYTES = 4 };
+
+/* Its Sec-WebSocket-Key is the one of RFC 6455's example, and so is the answer. */
+static const char REQUEST[] = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n"
+                              "Host: bench\r\n"
+                              "Connection: Upgrade\r\n"
+                              "Upgrade: websocket\r\n"
+                              "Sec-WebSocket-Version: 13\r\n"
+                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                              "\r\n";
+static const char ACCEPT[] = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+static enum client_result break_with(struct buf *error, const struct client *client,
+                                     const char *what, struct bytes detail)
+{
+    enum { SHOWN_BYTES_MAX = 200 };
+    detail.len = MIN_OF(detail.len, (size_t)SHOWN_BYTES_MAX);
+    buf_append_format(error, "Connection %u: %s: %.*s", client->index, what, BYTES_FMT(detail));
+    return CLIENT_BROKEN;
+}
+
+/* Masks differ from frame to frame, as they must; that nobody can guess them does not matter here. */
+static uint32_t next_mask(void)
+{
+    static uint32_t state = 2463534242;
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+    return state;
+}
+
+static void append_masked(struct buf *out, enum ws_opcode opcode, struct bytes payload)
+{
+    char *frame = buf_reserve(out, WS_CLIENT_HEADER_MAX + payload.len);
+    size_t at = ws_write_header(frame, opcode, payload.len);
+    frame[1] = (char)(frame[1] | MASKED);
+    uint32_t mask = next_mask();
+    unsigned char key[MASK_BYTES];
+    memcpy(key, &mask, sizeof(key));
+    memcpy(frame + at, key, sizeof(key));
+    at += sizeof(key);
+    for (size_t i = 0; i < payload.len; i++) {
+        frame[at + i] = (char)((unsigned char)payload.data[i] ^ key[i % MASK_BYTES]);
+    }
+    out->len += at + payload.len;
+}
+
+static void append_namespace(struct buf *out, const struct client *client,
+                             const struct client_settings *settings)
+{
+    buf_append_format(out, "/%s-%u,", settings->room_prefix, client->room);
+}
+
+void client_start(struct client *client)
+{
+    buf_append(&client->out, REQUEST, sizeof(REQUEST) - 1);
+    client->state = CLIENT_UPGRADING;
+}
+
+void client_emit(struct client *client, const struct client_settings *settings,
+                 const uint64_t *ack_id, struct bytes arguments)
+{
+    static struct buf packet; /* one for all, and never given back */
+    buf_clear(&packet);
+    buf_append_bytes(&packet, BYTES("42"));
+    append_namespace(&packet, client, settings);
+    if (ack_id != NULL) {
+        buf_append_u64(&packet, *ack_id);
+    }
+    buf_append_char(&packet, '[');
+    buf_append_bytes(&packet, arguments);
+    buf_append_char(&packet, ']');
+    append_masked(&client->out, WS_TEXT, buf_bytes(&packet));
+}
+
+static void join(struct client *client, const struct client_settings *settings)
+{
+    struct buf packet = BUF_INIT;
+    buf_append_bytes(&packet, BYTES("40"));
+    append_namespace(&packet, client, settings);
+    client->namespace_len = (uint16_t)(packet.len - 2);
+    buf_append_format(&packet, "{\"username\":\"m%u\"%s}", client->index,
+                      settings->has_echo ? "" : ",\"echo\":false");
+    append_masked(&client->out, WS_TEXT, buf_bytes(&packet));
+    buf_release(&packet);
+    client->state = CLIENT_JOINING;
+}
+
+/* --- packets ---------------------------------------------------------------------------------------------------- */
+
+static enum client_result on_acknowledged(struct client *client,
+                                          const struct client_settings *settings,
+                                          struct bytes packet, struct buf *error)
+{
+    struct bytes rest = bytes_skip(packet, MIN_OF(packet.len, (size_t)2 + client->namespace_len));
+    const char *array = rest.len == 0 ? NULL : memchr(rest.data, '[', rest.len);
+    uint64_t ack_id;
+    if (array == NULL || !bytes_to_u64(bytes_of(rest.data, (size_t)(array - rest.data)), &ack_id)) {
+        return break_with(error, client, "an acknowledgement without an id", packet);
+    }
+    settings->handlers.on_ack(settings->handlers.user, client, ack_id,
+                              bytes_skip(rest, (size_t)(array - rest.data)));
+    return CLIENT_FINE;
+}
+
+static enum client_result on_joined_packet(struct client *client,
+                                           const struct client_settings *settings,
+                                           struct bytes packet, struct buf *error)
+{
+    size_t head_len = 2 + (size_t)client->namespace_len;
+    if (bytes_start_with(packet, BYTES("42")) && packet.len > head_len) {
+        settings->handlers.on_event(settings->handlers.user, client, bytes_skip(packet, head_len));
+        return CLIENT_FINE;
+    }
+    if (bytes_start_with(packet, BYTES("43"))) {
+        return on_acknowledged(client, settings, packet, error);
+    }
+    return break_with(error, client, "the server sent a packet that was not awaited", packet);
+}
+
+static enum client_result on_packet(struct client *client, const struct client_settings *settings,
+                                    struct bytes packet, struct buf *error)
+{
+    if (bytes_equal(packet, BYTES("2"))) {
+        append_masked(&client->out, WS_TEXT, BYTES("3"));
+        return CLIENT_FINE;
+    }
+    if (client->state == CLIENT_JOINED) {
+        return on_joined_packet(client, settings, packet, error);
+    }
+    if (client->state == CLIENT_OPENING && bytes_start_with(packet, BYTES("0{"))) {
+        join(client, settings);
+        return CLIENT_FINE;
+    }
+    if (client->state == CLIENT_JOINING && bytes_start_with(packet, BYTES("40"))) {
+        client->state = CLIENT_JOINED;
+        return CLIENT_FINE;
+    }
+    return break_with(error, client, "the server did not let us join", packet);
+}
+
+/* --- frames ----------------------------------------------------------------------------------------------------- */
+
+/* The frame at the front of @data: its header's length, or 0 when there is not yet a whole frame. */
+static size_t frame_header_len(struct bytes data, size_t *ret_payload_len)
+{
+    if (data.len < 2) {
+        return 0;
+    }
+    const unsigned char *at = (const unsigned char *)data.data;
+    size_t payload_len = at[1];
+    size_t header_len = payload_len == 127 ? 10 : payload_len == 126 ? 4 : 2;
+    if (data.len < header_len) {
+        return 0;
+    }
+    if (header_len > 2) {
+        payload_len = 0;
+        for (size_t i = 2; i < header_len; i++) {
+            payload_len = payload_len << 8 | at[i];
+        }
+    }
+    if (data.len - header_len < payload_len) {
+        return 0;
+    }
+    *ret_payload_len = payload_len;
+    return header_len;
+}
+
+static enum client_result on_frame(struct client *client, const struct client_settings *settings,
+                                   unsigned char first, struct bytes payload, struct buf *error)
+{
+    enum { FIN = 0x80 };
+    switch (first) {
+    case FIN | WS_TEXT: return on_packet(client, settings, payload, error);
+    case FIN | WS_PING: append_masked(&client->out, WS_PONG, payload); return CLIENT_FINE;
+    case FIN | WS_CLOSE:
+        return break_with(error, client, "the server closed it",
+                          payload.len < 2 ? (struct bytes){0} : bytes_skip(payload, 2));
+    default: return break_with(error, client, "the server sent a strange frame", payload);
+    }
+}
+
+/* Takes the answer to the upgrade. Sets *@ret_len to its length, 0 when it is not all there. */
+static enum client_result on_response(struct client *client, struct bytes data, size_t *ret_len,
+                                      struct buf *error)
+{
+    const char *end = memmem(data.data, data.len, "\r\n\r\n", 4);
+    *ret_len = 0;
+    if (end == NULL) {
+        return CLIENT_FINE;
+    }
+    struct bytes head = bytes_of(data.data, (size_t)(end - data.data) + 4);
+    if (!bytes_start_with(head, BYTES("HTTP/1.1 101 ")) ||
+        memmem(head.data, head.len, ACCEPT, sizeof(ACCEPT) - 1) == NULL) {
+        return break_with(error, client, "the server did not upgrade it", head);
+    }
+    client->state = CLIENT_OPENING;
+    *ret_len = head.len;
+    return CLIENT_FINE;
+}
+
+/* Handles what is whole at the front of *@data, and takes it from there. */
+static enum client_result take_all(struct client *client, const struct client_settings *settings,
+                                   struct bytes *data, struct buf *error)
+{
+    enum client_result result = CLIENT_FINE;
+    if (client->state == CLIENT_UPGRADING) {
+        size_t len;
+        result = on_response(client, *data, &len, error);
+        *data = bytes_skip(*data, len);
+        if (len == 0) {
+            return result;
+        }
+    }
+    size_t header_len, payload_len = 0;
+    while (result == CLIENT_FINE && (header_len = frame_header_len(*data, &payload_len)) != 0) {
+        struct bytes payload = bytes_of(data->data + header_len, payload_len);
+        result = on_frame(client, settings, (unsigned char)data->data[0], payload, error);
+        *data = bytes_skip(*data, header_len + payload_len);
+    }
+    return result;
+}
+
+enum client_result client_receive(struct client *client, const struct client_settings *settings,
+                                  char *data, size_t len, struct buf *ret_error)
+{
+    if (client->in.len == 0) {
+        struct bytes rest = bytes_of(data, len);
+        enum client_result result = take_all(client, settings, &rest, ret_error);
+        buf_append_bytes(&client->in, rest);
+        return result;
+    }
+    buf_append(&client->in, data, len);
+    struct bytes rest = buf_bytes(&client->in);
+    enum client_result result = take_all(client, settings, &rest, ret_error);
+    buf_consume(&client->in, client->in.len - rest.len);
+    return result;
+}
+
+void client_release(struct client *client)
+{
+    if (client->state != CLIENT_UNUSED) {
+        close(client->fd);
+    }
+    buf_release(&client->in);
+    buf_release(&client->out);
+}
