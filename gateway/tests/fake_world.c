@@ -1,0 +1,451 @@
+#include "fake_world.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { FLUSHES_PER_TURN_MAX = 10000, START_MS = 1000000, STEPS_MAX = 20000000 };
+
+enum mail_type { MAIL_APPEND, MAIL_QUERY, MAIL_APPEND_REPLY, MAIL_QUERY_REPLY, MAIL_ROOM_EVENT };
+
+/* A message on the bus. */
+struct fake_mail {
+    struct fake_mail *next;
+    enum mail_type type;
+    uint64_t at_ms;
+    struct fake_gateway *gateway; /* from, or to */
+    uint64_t life;
+    uint64_t request;
+    bool is_nobody;
+    struct buf payload;
+};
+
+void fake_failed(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fprintf(stderr, "broken promise: ");
+    vfprintf(stderr, format, arguments);
+    fprintf(stderr, "\n");
+    va_end(arguments);
+    abort();
+}
+
+/* xorshift64* */
+uint64_t fake_random(struct fake_world *world, uint64_t below)
+{
+    world->random ^= world->random >> 12;
+    world->random ^= world->random << 25;
+    world->random ^= world->random >> 27;
+    return (world->random * 0x2545F4914F6CDD1Du >> 11) % below;
+}
+
+bool fake_chance(struct fake_world *world, unsigned percent)
+{
+    return percent > 0 && fake_random(world, 100) < percent;
+}
+
+/* --- the bus --- */
+
+static void post(struct fake_gateway *gateway, enum mail_type type, uint64_t request,
+                 bool is_nobody, struct bytes payload)
+{
+    struct fake_world *world = gateway->world;
+    const struct fake_faults *faults = &world->faults;
+    struct fake_mail *mail = mem_alloc_zeroed(sizeof(*mail));
+    mail->type = type;
+    mail->gateway = gateway;
+    mail->life = gateway->life;
+    mail->request = request;
+    mail->is_nobody = is_nobody;
+    mail->at_ms = world->now_ms + faults->delay_min_ms +
+                  fake_random(world, faults->delay_max_ms - faults->delay_min_ms + 1);
+    buf_append_bytes(&mail->payload, payload);
+    struct fake_mail **link = &world->mail;
+    while (*link != NULL && (*link)->at_ms <= mail->at_ms) {
+        link = &(*link)->next;
+    }
+    mail->next = *link;
+    *link = mail;
+}
+
+static void mail_free(struct fake_mail *mail)
+{
+    buf_release(&mail->payload);
+    free(mail);
+}
+
+static bool is_subscribed(const struct fake_gateway *gateway, struct bytes room)
+{
+    struct buf key = BUF_INIT;
+    buf_append_format(&key, "|%.*s|", BYTES_FMT(room));
+    bool is_there =
+        gateway->subscriptions.len > 0 &&
+        memmem(gateway->subscriptions.data, gateway->subscriptions.len, key.data, key.len) != NULL;
+    buf_release(&key);
+    return is_there;
+}
+
+static void publish_to_all(struct fake_world *world, const struct contract_room_event *event)
+{
+    struct buf payload = BUF_INIT;
+    contract_encode_room_event(&payload, event);
+    for (size_t i = 0; i < FAKE_GATEWAYS_MAX; i++) {
+        struct fake_gateway *gateway = &world->gateways[i];
+        if (gateway->hub == NULL || gateway->is_cut_off || !is_subscribed(gateway, event->room)) {
+            continue;
+        }
+        if (!world->loses_broadcasts && !fake_chance(world, world->faults.broadcast_lost)) {
+            post(gateway, MAIL_ROOM_EVENT, 0, false, buf_bytes(&payload));
+        }
+        if (fake_chance(world, world->faults.broadcast_twice)) {
+            post(gateway, MAIL_ROOM_EVENT, 0, false, buf_bytes(&payload));
+        }
+    }
+    buf_release(&payload);
+}
+
+static void on_store_publish(void *user, const struct contract_room_event *event)
+{
+    publish_to_all(user, event);
+}
+
+static void reply(struct fake_mail *mail, struct bytes payload, bool is_nobody)
+{
+    if (!fake_chance(mail->gateway->world, mail->gateway->world->faults.reply_lost)) {
+        post(mail->gateway, mail->type == MAIL_APPEND ? MAIL_APPEND_REPLY : MAIL_QUERY_REPLY,
+             mail->request, is_nobody, payload);
+    }
+}
+
+static void reply_status(struct fake_mail *mail, enum contract_status status)
+{
+    struct buf payload = BUF_INIT;
+    if (mail->type == MAIL_APPEND) {
+        contract_encode_append_reply(&payload, &(struct contract_append_reply){
+                                                   .status = status, .reason = BYTES("as it is")});
+    } else {
+        contract_encode_query_reply(&payload, &(struct contract_query_reply){
+                                                  .status = status, .reason = BYTES("as it is")});
+    }
+    reply(mail, buf_bytes(&payload), false);
+    buf_release(&payload);
+}
+
+static void store_appends(struct fake_world *world, struct fake_mail *mail, bool is_silent)
+{
+    struct contract_append *append = contract_decode_append(buf_bytes(&mail->payload));
+    ASSERT(append != NULL);
+    struct buf payload = BUF_INIT;
+    world->store.publish = is_silent ? NULL : on_store_publish;
+    fake_store_append(&world->store, append, world->now_ms, &payload);
+    if (!is_silent) {
+        reply(mail, buf_bytes(&payload), false);
+    }
+    buf_release(&payload);
+    contract_free(append);
+}
+
+static void store_answers(struct fake_world *world, struct fake_mail *mail)
+{
+    struct contract_query *query = contract_decode_query(buf_bytes(&mail->payload));
+    ASSERT(query != NULL);
+    struct buf payload = BUF_INIT;
+    fake_store_query(&world->store, query, &payload);
+    reply(mail, buf_bytes(&payload), false);
+    buf_release(&payload);
+    contract_free(query);
+}
+
+static void store_receives(struct fake_world *world, struct fake_mail *mail)
+{
+    bool is_append = mail->type == MAIL_APPEND;
+    switch (is_append ? world->append_mode : world->query_mode) {
+    case FAKE_STORE_UP:
+        if (is_append) {
+            store_appends(world, mail, fake_chance(world, world->faults.commit_unpublished));
+        } else {
+            store_answers(world, mail);
+        }
+        break;
+    case FAKE_STORE_NOBODY: reply(mail, (struct bytes){0}, true); break;
+    case FAKE_STORE_SILENT: break;
+    case FAKE_STORE_UNAVAILABLE: reply_status(mail, CONTRACT_UNAVAILABLE); break;
+    case FAKE_STORE_OVERLOADED: reply_status(mail, CONTRACT_OVERLOADED); break;
+    case FAKE_STORE_INVALID: reply_status(mail, CONTRACT_INVALID); break;
+    case FAKE_STORE_DIES:
+        if (is_append) {
+            store_appends(world, mail, true);
+        }
+        break;
+    }
+}
+
+static void gateway_receives(struct fake_world *world, struct fake_mail *mail)
+{
+    struct fake_gateway *gateway = mail->gateway;
+    struct bytes payload = buf_bytes(&mail->payload);
+    void *decoded = NULL;
+    if (mail->type == MAIL_ROOM_EVENT) {
+        decoded = contract_decode_room_event(payload);
+        ASSERT(decoded != NULL);
+        hub_on_room_event(gateway->hub, decoded, world->now_ms);
+    } else if (mail->type == MAIL_APPEND_REPLY) {
+        decoded = mail->is_nobody ? NULL : contract_decode_append_reply(payload);
+        hub_on_append_reply(gateway->hub, mail->request, decoded, world->now_ms);
+        contract_free(decoded);
+    } else {
+        decoded = mail->is_nobody ? NULL : contract_decode_query_reply(payload);
+        hub_on_query_reply(gateway->hub, mail->request, decoded, world->now_ms);
+        contract_free(decoded);
+    }
+}
+
+static void deliver(struct fake_world *world, struct fake_mail *mail)
+{
+    struct fake_gateway *gateway = mail->gateway;
+    if (mail->type == MAIL_APPEND || mail->type == MAIL_QUERY) {
+        store_receives(world, mail); /* also what a gateway sent that has died since */
+    } else if (gateway->hub != NULL && gateway->life == mail->life && !gateway->is_cut_off) {
+        gateway_receives(world, mail);
+    }
+}
+
+/* --- what hubs want done --- */
+
+static void world_subscribe(void *user, struct bytes room)
+{
+    struct fake_gateway *gateway = user;
+    ASSERT(!is_subscribed(gateway, room));
+    gateway->subscribes++;
+    buf_append_format(&gateway->subscriptions, "|%.*s|", BYTES_FMT(room));
+}
+
+static void world_unsubscribe(void *user, struct bytes room)
+{
+    struct fake_gateway *gateway = user;
+    struct buf key = BUF_INIT, *all = &gateway->subscriptions;
+    buf_append_format(&key, "|%.*s|", BYTES_FMT(room));
+    char *at = memmem(all->data, all->len, key.data, key.len);
+    ASSERT(at != NULL);
+    memmove(at, at + key.len, all->len - (size_t)(at - all->data) - key.len);
+    all->len -= key.len;
+    buf_release(&key);
+}
+
+static void world_append(void *user, unsigned shard, uint64_t request, struct bytes payload)
+{
+    struct fake_gateway *gateway = user;
+    struct contract_append *append = contract_decode_append(payload);
+    ASSERT(append != NULL && shard == contract_shard(append->room));
+    gateway->appends++;
+    gateway->last_append_was_repeat = append->repeat;
+    contract_free(append);
+    if (!gateway->is_cut_off && !fake_chance(gateway->world, gateway->world->faults.request_lost)) {
+        post(gateway, MAIL_APPEND, request, false, payload);
+    }
+}
+
+static void world_query(void *user, unsigned shard, uint64_t request, struct bytes payload)
+{
+    struct fake_gateway *gateway = user;
+    (void)shard;
+    gateway->queries++;
+    if (!gateway->is_cut_off && !fake_chance(gateway->world, gateway->world->faults.request_lost)) {
+        post(gateway, MAIL_QUERY, request, false, payload);
+    }
+}
+
+static void world_publish(void *user, struct bytes room, struct bytes payload)
+{
+    struct fake_gateway *gateway = user;
+    struct contract_room_event *event = contract_decode_room_event(payload);
+    ASSERT(event != NULL && bytes_equal(event->room, room));
+    if (!gateway->is_cut_off) {
+        publish_to_all(gateway->world, event);
+    }
+    contract_free(event);
+}
+
+static void world_flush(void *user, struct client *client)
+{
+    (void)user;
+    fake_client_flush(client_transport(client));
+}
+
+static void world_tell(void *user, const struct hub_event *event)
+{
+    (void)user, (void)event;
+}
+
+static uint64_t world_wall_ms(void *user)
+{
+    return ((struct fake_gateway *)user)->world->now_ms;
+}
+
+/* --- life --- */
+
+void fake_world_init(struct fake_world *world)
+{
+    *world = (struct fake_world){
+        .now_ms = START_MS,
+        .random = 88172645463325252u,
+        .faults = {.delay_min_ms = 1, .delay_max_ms = 1},
+    };
+    fake_store_init(&world->store);
+    world->store.user = world;
+    const char *wrong = pid_keys_parse(BYTES("a:000102030405060708090a0b0c0d0e0f"), &world->keys);
+    ASSERT(wrong == NULL);
+    fake_gateway_start(world, 0, NULL);
+}
+
+void fake_world_release(struct fake_world *world)
+{
+    for (size_t i = 0; i < FAKE_GATEWAYS_MAX; i++) {
+        if (world->gateways[i].hub != NULL) {
+            fake_gateway_kill(&world->gateways[i]);
+        }
+    }
+    for (size_t i = 0; i < world->client_count; i++) {
+        fake_client_free(world->clients[i]);
+    }
+    while (world->mail != NULL) {
+        struct fake_mail *mail = world->mail;
+        world->mail = mail->next;
+        mail_free(mail);
+    }
+    fake_store_release(&world->store);
+}
+
+struct hub_settings fake_settings(const struct fake_world *world)
+{
+    return (struct hub_settings){
+        .keys = world->keys,
+        .ping_interval_ms = 1000000000,
+        .ping_timeout_ms = 20000,
+        .connect_timeout_ms = 1000000000,
+        .payload_bytes_max = 1000000,
+        .content_bytes_max = 16384,
+        .recovery_max = 10000,
+        .send_deadline_ms = 8000,
+        .room_grace_ms = 30000,
+        .rooms_per_client_max = 100,
+        .room_log_bytes_max = 4 << 20,
+        .log_bytes_max = 256 << 20,
+    };
+}
+
+struct fake_gateway *fake_gateway_start(struct fake_world *world, unsigned index,
+                                        const struct hub_settings *settings)
+{
+    struct fake_gateway *gateway = &world->gateways[index];
+    ASSERT(index < FAKE_GATEWAYS_MAX && gateway->hub == NULL);
+    *gateway = (struct fake_gateway){.world = world, .index = index, .life = gateway->life + 1};
+    struct hub_settings mine = settings != NULL ? *settings : fake_settings(world);
+    char id[HUB_GATEWAY_ID_BYTES + 1];
+    snprintf(id, sizeof(id), "gw%u-%04u", index, (unsigned)(gateway->life % 10000));
+    memcpy(mine.gateway_id, id, HUB_GATEWAY_ID_BYTES);
+    struct hub_world functions = {
+        .user = gateway,
+        .subscribe = world_subscribe,
+        .unsubscribe = world_unsubscribe,
+        .append = world_append,
+        .query = world_query,
+        .publish = world_publish,
+        .flush = world_flush,
+        .tell = world_tell,
+        .wall_ms = world_wall_ms,
+    };
+    timers_init(&gateway->timers);
+    gateway->hub = hub_new(&mine, &functions, &gateway->timers);
+    return gateway;
+}
+
+void fake_gateway_kill(struct fake_gateway *gateway)
+{
+    struct fake_world *world = gateway->world;
+    gateway->is_cut_off = true;
+    for (size_t i = 0; i < world->client_count; i++) {
+        if (world->clients[i]->gateway == gateway) {
+            fake_client_drop(world->clients[i]);
+        }
+    }
+    hub_free(gateway->hub);
+    if (timers_next_due(&gateway->timers) != TIMER_NEVER) {
+        fake_failed("a timer outlives its hub");
+    }
+    gateway->hub = NULL;
+    timers_release(&gateway->timers);
+    buf_release(&gateway->subscriptions);
+}
+
+/* --- time --- */
+
+void fake_world_turn(struct fake_world *world)
+{
+    for (size_t i = 0; i < FAKE_GATEWAYS_MAX; i++) {
+        struct hub *hub = world->gateways[i].hub;
+        unsigned flushes = 0;
+        while (hub != NULL && hub_has_work(hub)) {
+            if (++flushes > FLUSHES_PER_TURN_MAX) {
+                fake_failed("the hub never comes to rest");
+            }
+            hub_flush(hub, world->now_ms);
+        }
+    }
+    for (size_t i = 0; i < world->client_count; i++) {
+        fake_client_reap(world->clients[i]);
+    }
+}
+
+static uint64_t next_moment(const struct fake_world *world)
+{
+    uint64_t next = world->mail != NULL ? world->mail->at_ms : UINT64_MAX;
+    for (size_t i = 0; i < FAKE_GATEWAYS_MAX; i++) {
+        if (world->gateways[i].hub != NULL) {
+            next = MIN_OF(next, timers_next_due(&world->gateways[i].timers));
+        }
+    }
+    for (size_t i = 0; i < world->client_count; i++) {
+        uint64_t drains_at_ms = world->clients[i]->drains_at_ms;
+        next = drains_at_ms != 0 ? MIN_OF(next, drains_at_ms) : next;
+    }
+    return next;
+}
+
+static void happen(struct fake_world *world)
+{
+    while (world->mail != NULL && world->mail->at_ms <= world->now_ms) {
+        struct fake_mail *mail = world->mail;
+        world->mail = mail->next;
+        deliver(world, mail);
+        mail_free(mail);
+    }
+    for (size_t i = 0; i < FAKE_GATEWAYS_MAX; i++) {
+        if (world->gateways[i].hub != NULL) {
+            timers_run(&world->gateways[i].timers, world->now_ms);
+        }
+    }
+    for (size_t i = 0; i < world->client_count; i++) {
+        struct fake_client *client = world->clients[i];
+        if (client->drains_at_ms != 0 && client->drains_at_ms <= world->now_ms) {
+            fake_client_drain(client);
+        }
+    }
+    fake_world_turn(world);
+}
+
+void fake_world_run(struct fake_world *world, uint64_t ms)
+{
+    uint64_t end_ms = world->now_ms + ms;
+    fake_world_turn(world);
+    unsigned steps = 0;
+    for (uint64_t next; (next = next_moment(world)) <= end_ms;) {
+        if (++steps > STEPS_MAX) {
+            fake_failed("time stands still at %llu", (unsigned long long)world->now_ms);
+        }
+        world->now_ms = MAX_OF(world->now_ms, next);
+        happen(world);
+    }
+    world->now_ms = end_ms;
+}
