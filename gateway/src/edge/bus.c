@@ -10,7 +10,8 @@
 
 enum {
     REPLY_SUBJECT_BYTES_MAX = 96,
-    CLOSE_WAIT_MS = 5000,
+    CLOSE_WAIT_MS = 1000,
+    CONNECT_WAIT_MS = 250,
 };
 
 /* A room's subscription; the bus thread's. */
@@ -45,14 +46,14 @@ struct mail {
 struct bus {
     struct bus_callbacks callbacks;
     char gateway_id[64];
-    natsConnection *nats;
+    natsOptions *options;
+    natsConnection *nats; /* the bus thread's, as is `replies`, until it has ended */
     natsSubscription *replies;
 
     h2o_multithread_queue_t *mail_queue;
     h2o_multithread_receiver_t mailbox;
 
     pthread_t thread;
-    bool has_thread;
     h2o_loop_t *thread_loop;
     h2o_multithread_queue_t *command_queue;
     h2o_multithread_receiver_t commands;
@@ -63,6 +64,7 @@ struct bus {
     _Atomic size_t mail_bytes;
     _Atomic bool restored_is_mailed;
     _Atomic bool is_connected;
+    _Atomic bool is_closing;
     _Atomic uint64_t reconnects, mail_dropped, commands_dropped, slow_consumer;
 };
 
@@ -162,7 +164,7 @@ static void on_disconnected(natsConnection *nc, void *user)
     struct bus *bus = user;
     const char *error = NULL;
     natsConnection_GetLastError(nc, &error);
-    if (atomic_exchange(&bus->is_connected, false)) {
+    if (atomic_exchange(&bus->is_connected, false) && !atomic_load(&bus->is_closing)) {
         LOG(LOG_WARN, "nats_disconnected",
             F_STR("error", error != NULL && *error != '\0' ? error : "closed"));
     }
@@ -257,10 +259,48 @@ static void on_commands(h2o_multithread_receiver_t *receiver, h2o_linklist_t *me
     }
 }
 
+/*
+ * Connects, or begins to: nats.c waits for a server that is not there. Where one answers and goes away at once, it gives
+ * up, and the caller tries again.
+ */
+static bool try_to_connect(struct bus *bus)
+{
+    natsStatus status = natsConnection_Connect(&bus->nats, bus->options);
+    if (status == NATS_OK) {
+        on_connected(bus->nats, bus);
+    } else if (status == NATS_NOT_YET_CONNECTED) {
+        LOG(LOG_WARN, "nats_not_there_yet", F_STR("hint", "waiting for the NATS of NATS_URL"));
+    } else {
+        LOG(LOG_WARN, "nats_connect_failed", F_STR("error", natsStatus_GetText(status)),
+            F_STR("hint", "trying again; is this the NATS of NATS_URL?"));
+        return false;
+    }
+    return true;
+}
+
+static void subscribe_to_replies(struct bus *bus)
+{
+    char subject[REPLY_SUBJECT_BYTES_MAX];
+    write_reply_subject(bus, "*", "*", subject);
+    natsStatus status =
+        natsConnection_Subscribe(&bus->replies, bus->nats, subject, on_reply_message, bus);
+    if (status == NATS_OK) {
+        /* No bound here: the hub bounds what it asks. */
+        status = natsSubscription_SetPendingLimits(bus->replies, -1, -1);
+    }
+    ASSERT(status == NATS_OK);
+}
+
 static void *run_thread(void *user)
 {
     struct bus *bus = user;
-    while (!bus->is_stopping) {
+    while (!try_to_connect(bus) && !atomic_load(&bus->is_closing)) {
+        nats_Sleep(CONNECT_WAIT_MS);
+    }
+    if (bus->nats != NULL) {
+        subscribe_to_replies(bus);
+    }
+    while (bus->nats != NULL && !bus->is_stopping) {
         h2o_evloop_run(bus->thread_loop, INT32_MAX);
     }
     return NULL;
@@ -299,14 +339,20 @@ static void on_mail(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messag
     }
 }
 
-static void drop_mail(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
+/* What is left in the mailboxes at the end, when no other thread runs any more. */
+static void drop_mail(struct bus *bus)
 {
-    (void)receiver;
-    while (!h2o_linklist_is_empty(messages)) {
-        struct mail *mail = CONTAINER_OF(messages->next, struct mail, message.link);
+    h2o_linklist_t *mails = &bus->mailbox._messages, *commands = &bus->commands._messages;
+    while (!h2o_linklist_is_empty(mails)) {
+        struct mail *mail = CONTAINER_OF(mails->next, struct mail, message.link);
         h2o_linklist_unlink(&mail->message.link);
         contract_free(mail->decoded);
         free(mail);
+    }
+    while (!h2o_linklist_is_empty(commands)) {
+        struct command *command = CONTAINER_OF(commands->next, struct command, message.link);
+        h2o_linklist_unlink(&command->message.link);
+        free(command);
     }
 }
 
@@ -395,30 +441,6 @@ static natsStatus set_callbacks(natsOptions *options, struct bus *bus)
     return status;
 }
 
-static natsStatus connect_nats(struct bus *bus, natsOptions *options)
-{
-    natsStatus status = set_callbacks(options, bus);
-    if (status == NATS_OK) {
-        status = natsConnection_Connect(&bus->nats, options);
-    }
-    if (status == NATS_OK) {
-        on_connected(bus->nats, bus);
-    } else if (status == NATS_NOT_YET_CONNECTED) {
-        LOG(LOG_WARN, "nats_not_there_yet", F_STR("hint", "waiting for the NATS of NATS_URL"));
-        status = NATS_OK;
-    }
-    if (status == NATS_OK) {
-        char subject[REPLY_SUBJECT_BYTES_MAX];
-        write_reply_subject(bus, "*", "*", subject);
-        status = natsConnection_Subscribe(&bus->replies, bus->nats, subject, on_reply_message, bus);
-    }
-    if (status == NATS_OK) {
-        status = natsSubscription_SetPendingLimits(bus->replies, -1,
-                                                   -1); /* the hub bounds what it asks */
-    }
-    return status;
-}
-
 struct bus *bus_new(h2o_loop_t *loop, const char *urls, struct bytes gateway_id,
                     const struct bus_callbacks *callbacks, struct buf *ret_error)
 {
@@ -435,18 +457,12 @@ struct bus *bus_new(h2o_loop_t *loop, const char *urls, struct bytes gateway_id,
 
     nats_Open(-1);
     nats_SetMessageDeliveryPoolSize(1);
-    natsStatus status = connect_nats(bus, options);
-    natsOptions_Destroy(options);
-    if (status != NATS_OK) {
-        buf_append_format(ret_error, "NATS_URL leads to no NATS: %s.", natsStatus_GetText(status));
-        bus_free(bus);
-        return NULL;
-    }
+    bus->options = options;
+    ASSERT(set_callbacks(options, bus) == NATS_OK);
     bus->thread_loop = h2o_evloop_create();
     bus->command_queue = h2o_multithread_create_queue(bus->thread_loop);
     h2o_multithread_register_receiver(bus->command_queue, &bus->commands, on_commands);
-    bus->has_thread = pthread_create(&bus->thread, NULL, run_thread, bus) == 0;
-    ASSERT(bus->has_thread);
+    ASSERT(pthread_create(&bus->thread, NULL, run_thread, bus) == 0);
     return bus;
 }
 
@@ -462,7 +478,19 @@ static void free_subscriptions(struct bus *bus)
     for (struct subscription *s; (s = map_next(&bus->subscriptions, &cursor)) != NULL;) {
         subscription_free(s);
     }
-    map_release(&bus->subscriptions);
+}
+
+/* Lets nats.c send what was published, and deliver what has come: it loses track of the rest. */
+static void close_connection(struct bus *bus)
+{
+    if (natsConnection_DrainTimeout(bus->nats, CLOSE_WAIT_MS) == NATS_OK) {
+        for (int ms = 0; ms < CLOSE_WAIT_MS && !natsConnection_IsClosed(bus->nats); ms++) {
+            nats_Sleep(1);
+        }
+    }
+    free_subscriptions(bus);
+    natsSubscription_Destroy(bus->replies);
+    natsConnection_Destroy(bus->nats);
 }
 
 void bus_free(struct bus *bus)
@@ -470,25 +498,19 @@ void bus_free(struct bus *bus)
     if (bus == NULL) {
         return;
     }
-    if (bus->has_thread) {
-        send_command(bus, COMMAND_STOP, (struct bytes){0}, "", "");
-        pthread_join(bus->thread, NULL);
-        h2o_multithread_unregister_receiver(bus->command_queue, &bus->commands);
-        destroy_queue(bus->command_queue);
-        h2o_evloop_destroy(bus->thread_loop);
-    }
-    free_subscriptions(bus);
-    natsSubscription_Destroy(bus->replies);
+    atomic_store(&bus->is_closing, true);
+    send_command(bus, COMMAND_STOP, (struct bytes){0}, "", "");
+    pthread_join(bus->thread, NULL);
     if (bus->nats != NULL) {
-        natsConnection_FlushTimeout(bus->nats, 200); /* what was published last is on its way */
-        natsConnection_Destroy(bus->nats);
+        close_connection(bus);
     }
+    map_release(&bus->subscriptions);
+    natsOptions_Destroy(bus->options);
     nats_CloseAndWait(CLOSE_WAIT_MS); /* no callback runs any more */
-    bus->mailbox.cb = drop_mail;
-    h2o_linklist_t left = {0};
-    h2o_linklist_init_anchor(&left);
-    h2o_linklist_insert_list(&left, &bus->mailbox._messages);
-    drop_mail(&bus->mailbox, &left);
+    drop_mail(bus);
+    h2o_multithread_unregister_receiver(bus->command_queue, &bus->commands);
+    destroy_queue(bus->command_queue);
+    h2o_evloop_destroy(bus->thread_loop);
     h2o_multithread_unregister_receiver(bus->mail_queue, &bus->mailbox);
     destroy_queue(bus->mail_queue);
     free(bus);
