@@ -249,11 +249,8 @@ static bool raise_open_files(int64_t connections_max, struct buf *ret_error)
     struct rlimit limit;
     ASSERT(getrlimit(RLIMIT_NOFILE, &limit) == 0);
     rlim_t needed = (rlim_t)connections_max + OPEN_FILES_BESIDE_CLIENTS;
-    if (limit.rlim_cur < needed) {
-        limit.rlim_cur = MIN_OF(needed, limit.rlim_max);
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-    if (limit.rlim_cur < needed) {
+    limit.rlim_cur = limit.rlim_max; /* requests for the page are connections too */
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < needed) {
         buf_append_format(ret_error,
                           "CONNECTIONS_MAX is %lld, but this system lets a process have %llu open "
                           "files only: set it to at "
