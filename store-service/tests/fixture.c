@@ -185,7 +185,7 @@ static long long run_sql(const char *url, const char *sql)
         fprintf(stderr, "fixture: %s: %s", sql, PQerrorMessage(conn));
         exit(1);
     }
-    long long value = PQntuples(result) > 0 ? atoll(PQgetvalue(result, 0, 0)) : 0;
+    long long value = PQntuples(result) > 0 ? strtoll(PQgetvalue(result, 0, 0), NULL, 10) : 0;
     PQclear(result);
     PQfinish(conn);
     return value;
@@ -207,7 +207,7 @@ void fixture_backends_signal(struct fixture *fixture, int signal)
     PGresult *result =
         PQexec(conn, "SELECT pid FROM pg_stat_activity WHERE application_name = 'parley-store'");
     for (int row = 0; row < PQntuples(result); row++) {
-        kill((pid_t)atoi(PQgetvalue(result, row, 0)), signal);
+        kill((pid_t)strtol(PQgetvalue(result, row, 0), NULL, 10), signal);
     }
     PQclear(result);
     PQfinish(conn);
@@ -274,6 +274,22 @@ void fixture_stop(struct fixture *fixture)
 }
 
 /* Stores. */
+
+bool fixture_log_says(const struct fixture *fixture, const char *text)
+{
+    char log[128];
+    log_path(fixture, "store", log, sizeof(log));
+    FILE *file = fopen(log, "r");
+    bool is_said = false;
+    char line[4096];
+    while (file != NULL && !is_said && fgets(line, sizeof(line), file) != NULL) {
+        is_said = strstr(line, text) != NULL;
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return is_said;
+}
 
 pid_t store_start(struct fixture *fixture, const char *const *environment, const char *argument)
 {

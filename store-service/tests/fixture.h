@@ -49,6 +49,9 @@ enum { STORE_ENVIRONMENT_MAX = 8 };
  */
 pid_t store_start(struct fixture *fixture, const char *const *environment, const char *argument);
 
+/* Whether what stores have written to standard error holds @text. */
+bool fixture_log_says(const struct fixture *fixture, const char *text);
+
 /* Waits until some store answers. */
 void store_wait_until_ready(struct fixture *fixture);
 
@@ -68,7 +71,7 @@ struct contract_append_reply *append_until_answered(struct fixture *fixture,
 
 /* Returns owned; NULL when nobody answered in 5 s. */
 struct contract_query_reply *query(struct fixture *fixture, struct bytes room,
-                                   const struct contract_query *query);
+                                   const struct contract_query *asked);
 
 void sleep_ms(unsigned ms);
 
