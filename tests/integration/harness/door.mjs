@@ -7,6 +7,7 @@
 import net from 'node:net';
 
 export class Door {
+    port = 0;
     #server;
     #target;
     /** @type {Set<{client: net.Socket, server: net.Socket, isFrozen: boolean}>} */
@@ -22,16 +23,23 @@ export class Door {
         door.#target = target;
         // Half-open connections are passed on as such: the door must not change what the two sides see.
         door.#server = net.createServer({ allowHalfOpen: true }, (client) => door.#enter(client));
-        await new Promise((resolve, reject) => {
-            door.#server.once('error', reject);
-            door.#server.listen(0, '127.0.0.1', resolve);
-        });
-        door.#server.unref();
+        await door.reopen();
         return door;
     }
 
-    get port() {
-        return this.#server.address().port;
+    /** Nobody listens any more: new connections are refused by the kernel, as when the server was never started. */
+    async shut() {
+        await new Promise((resolve) => this.#server.close(resolve));
+    }
+
+    /** Listens again, on the port that it has always had. */
+    async reopen() {
+        await new Promise((resolve, reject) => {
+            this.#server.once('error', reject);
+            this.#server.listen(this.port, '127.0.0.1', resolve);
+        });
+        this.port = this.#server.address().port;
+        this.#server.unref();
     }
 
     get url() {
@@ -43,7 +51,7 @@ export class Door {
         return this.#passages.size;
     }
 
-    /** New connections lead elsewhere from now on; open ones stay. */
+    /** New connections lead elsewhere from now on; open ones stay. Nowhere is an accept and a reset, as by a proxy. */
     leadTo(target) {
         this.#target = target;
     }
