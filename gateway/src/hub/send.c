@@ -137,7 +137,7 @@ static struct send *send_new(struct member *member, const struct chat_request *r
 }
 
 /* Nobody waits for an outcome any more. */
-static void settle(struct send *send)
+static void leave_member(struct send *send)
 {
     if (send->member != NULL) {
         ASSERT(member_client(send->member)->send_count > 0);
@@ -145,6 +145,12 @@ static void settle(struct send *send)
         send->member = NULL;
     }
     list_leave(&send->of_member);
+}
+
+/* Likewise, and no deadline ends it either. */
+static void settle(struct send *send)
+{
+    leave_member(send);
     list_leave(&send->by_time);
 }
 
@@ -169,7 +175,8 @@ void send_forget_member(struct member *member)
 {
     struct list *node;
     while ((node = list_first(&member->sends)) != NULL) {
-        settle(CONTAINER_OF(node, struct send, of_member));
+        /* The deadline stays: an outage must not end in words that were said long ago. */
+        leave_member(CONTAINER_OF(node, struct send, of_member));
     }
     while ((node = list_first(&member->acks)) != NULL) {
         send_free(CONTAINER_OF(node, struct send, of_member));
