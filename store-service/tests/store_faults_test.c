@@ -137,6 +137,30 @@ static void without_postgres_requests_end_in_unavailable_and_then_it_heals(void 
     assert_int_equal(store_stop(store, SIGTERM), 0);
 }
 
+static void a_frozen_postgres_keeps_no_lane_for_long(void **state)
+{
+    (void)state;
+    pid_t store = start_ready_store(NULL);
+    fixture_backends_signal(&fixture, SIGSTOP);
+    struct contract_new_message message = message_of("c1", "x");
+    struct contract_append append = append_of("a", &message, 1);
+    struct contract_append_reply *reply = append_once(&fixture, &append, 15000);
+    assert_non_null(reply);
+    assert_int_equal(reply->status, CONTRACT_UNAVAILABLE);
+    contract_free(reply);
+    assert_int_equal(say("a", message).id, 1); /* on a new connection, which is not frozen */
+    fixture_backends_signal(&fixture, SIGCONT);
+    /* The abandoned one finishes what it was asked, and ends. */
+    uint64_t until_ms = clock_monotonic_ms() + 10000;
+    while (fixture_sql(&fixture, "SELECT count(*) FROM pg_stat_activity"
+                                 " WHERE application_name = 'parley-store'") > 4) {
+        assert_true(clock_monotonic_ms() < until_ms);
+        sleep_ms(20);
+    }
+    assert_rooms_are_whole(1);
+    assert_int_equal(store_stop(store, SIGTERM), 0);
+}
+
 static void a_store_waits_for_a_postgres_that_is_not_there_yet(void **state)
 {
     (void)state;
@@ -342,6 +366,7 @@ int main(int argc, char **argv)
         ON_EMPTY_DATABASE(nothing_is_lost_or_doubled_when_a_replica_is_killed),
         ON_EMPTY_DATABASE(nothing_is_lost_or_doubled_when_postgres_crashes),
         ON_EMPTY_DATABASE(without_postgres_requests_end_in_unavailable_and_then_it_heals),
+        ON_EMPTY_DATABASE(a_frozen_postgres_keeps_no_lane_for_long),
         ON_EMPTY_DATABASE(a_store_waits_for_a_postgres_that_is_not_there_yet),
         ON_EMPTY_DATABASE(a_room_that_is_locked_elsewhere_holds_up_no_other_room),
         ON_EMPTY_DATABASE(past_the_bound_of_a_lane_requests_are_overloaded),
