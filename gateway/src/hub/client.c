@@ -200,6 +200,13 @@ static bool start_consider(struct start *start, const struct room *room, uint64_
     return true;
 }
 
+/* The newest epoch that the client names: its serverOffset, which names none, is of that one too. */
+static uint64_t named_epoch(const struct join *join)
+{
+    uint64_t of_offset = join->auth.has_offset ? join->auth.offset_epoch : 0;
+    return join->pid_token != NULL ? MAX_OF(of_offset, join->pid.epoch) : of_offset;
+}
+
 static bool find_start(const struct room *room, const struct join *join, bool is_settled,
                        struct start *ret_start)
 {
@@ -210,7 +217,8 @@ static bool find_start(const struct room *room, const struct join *join, bool is
            (!auth->has_offset || start_consider(ret_start, room, auth->offset_epoch,
                                                 auth->offset_id, false, is_settled)) &&
            (!auth->has_server_offset ||
-            start_consider(ret_start, room, 0, auth->server_offset, false, is_settled));
+            start_consider(ret_start, room, named_epoch(join), auth->server_offset, false,
+                           is_settled));
 }
 
 void member_tell_gap(struct member *member, uint64_t from, uint64_t to, const char *reason)
