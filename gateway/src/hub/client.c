@@ -190,10 +190,19 @@ static bool start_consider(struct start *start, const struct room *room, uint64_
     case ROOM_OFFSET_AHEAD: return is_settled; /* past the store's head too: as if absent */
     case ROOM_OFFSET_INVALID: return true;
     case ROOM_OFFSET_CUT:
-        start->cut_from = here + 1;
-        start->cut_to = MAX_OF(start->cut_to, id);
+        if (!start->is_given || here > start->id) {
+            start->cut_from = here + 1;
+            start->cut_to = id;
+        } else if (start->cut_from == here + 1) {
+            start->cut_to = MAX_OF(start->cut_to, id);
+        }
         break;
-    case ROOM_OFFSET_OK: start->is_pid_current |= is_pid; break;
+    case ROOM_OFFSET_OK:
+        start->is_pid_current |= is_pid;
+        if (start->is_given && here >= start->id) {
+            start->cut_from = 0; /* the client has been told, and has seen what came after */
+        }
+        break;
     }
     start->id = start->is_given ? MAX_OF(start->id, here) : here;
     start->is_given = true;
