@@ -223,15 +223,19 @@ void fixture_database_reset(struct fixture *fixture)
 
 /* All. */
 
-static void nats_start(struct fixture *fixture)
+static void nats_spawn(struct fixture *fixture)
 {
-    char port[16];
+    const char *port = strrchr(fixture->nats_url, ':') + 1;
     char log[128];
-    snprintf(port, sizeof(port), "%d", free_port());
     log_path(fixture, "nats", log, sizeof(log));
-    snprintf(fixture->nats_url, sizeof(fixture->nats_url), "nats://127.0.0.1:%s", port);
     const char *argv[] = {"nats-server", "-a", "127.0.0.1", "-p", port, NULL};
     fixture->nats = spawn(argv, log, false, NULL);
+}
+
+static void nats_start(struct fixture *fixture)
+{
+    snprintf(fixture->nats_url, sizeof(fixture->nats_url), "nats://127.0.0.1:%d", free_port());
+    nats_spawn(fixture);
     uint64_t until_ms = clock_monotonic_ms() + START_MS_MAX;
     while (natsConnection_ConnectTo(&fixture->connection, fixture->nats_url) != NATS_OK) {
         if (clock_monotonic_ms() > until_ms) {
@@ -239,6 +243,13 @@ static void nats_start(struct fixture *fixture)
         }
         sleep_ms(20);
     }
+}
+
+void fixture_nats_restart(struct fixture *fixture)
+{
+    kill(fixture->nats, SIGKILL);
+    wait_for(fixture->nats);
+    nats_spawn(fixture);
 }
 
 void fixture_start(struct fixture *fixture)

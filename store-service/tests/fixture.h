@@ -29,6 +29,9 @@ void fixture_stop(struct fixture *fixture);
 void fixture_postgres_stop(struct fixture *fixture);
 void fixture_postgres_start(struct fixture *fixture);
 
+/* Kills NATS and starts it again, on the same port; connections come back by themselves. */
+void fixture_nats_restart(struct fixture *fixture);
+
 /* Empties the fixture's database: no store may be running. */
 void fixture_database_reset(struct fixture *fixture);
 

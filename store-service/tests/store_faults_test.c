@@ -137,6 +137,22 @@ static void without_postgres_requests_end_in_unavailable_and_then_it_heals(void 
     assert_int_equal(store_stop(store, SIGTERM), 0);
 }
 
+static void nothing_is_lost_or_doubled_when_nats_crashes(void **state)
+{
+    (void)state;
+    pid_t store = start_ready_store(NULL);
+    pthread_t threads[WRITERS];
+    int numbers[WRITERS];
+    start_writers(threads, numbers, write_many);
+    while (atomic_load(&requests_done) < WRITERS * WRITER_REQUESTS / 3) {
+        sleep_ms(1);
+    }
+    fixture_nats_restart(&fixture);
+    join_writers(threads);
+    assert_rooms_are_whole(MESSAGES_WRITTEN);
+    assert_int_equal(store_stop(store, SIGTERM), 0);
+}
+
 static void a_frozen_postgres_keeps_no_lane_for_long(void **state)
 {
     (void)state;
@@ -366,6 +382,7 @@ int main(int argc, char **argv)
         ON_EMPTY_DATABASE(nothing_is_lost_or_doubled_when_a_replica_is_killed),
         ON_EMPTY_DATABASE(nothing_is_lost_or_doubled_when_postgres_crashes),
         ON_EMPTY_DATABASE(without_postgres_requests_end_in_unavailable_and_then_it_heals),
+        ON_EMPTY_DATABASE(nothing_is_lost_or_doubled_when_nats_crashes),
         ON_EMPTY_DATABASE(a_frozen_postgres_keeps_no_lane_for_long),
         ON_EMPTY_DATABASE(a_store_waits_for_a_postgres_that_is_not_there_yet),
         ON_EMPTY_DATABASE(a_room_that_is_locked_elsewhere_holds_up_no_other_room),
