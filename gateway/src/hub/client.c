@@ -225,9 +225,8 @@ static bool find_start(const struct room *room, const struct join *join, bool is
             start_consider(ret_start, room, join->pid.epoch, join->pid.start, true, is_settled)) &&
            (!auth->has_offset || start_consider(ret_start, room, auth->offset_epoch,
                                                 auth->offset_id, false, is_settled)) &&
-           (!auth->has_server_offset ||
-            start_consider(ret_start, room, named_epoch(join), auth->server_offset, false,
-                           is_settled));
+           (!auth->has_server_offset || start_consider(ret_start, room, named_epoch(join),
+                                                       auth->server_offset, false, is_settled));
 }
 
 void member_tell_gap(struct member *member, uint64_t from, uint64_t to, const char *reason)
@@ -373,7 +372,6 @@ void client_join_waiting(struct room *room, uint64_t now_ms)
 
 void member_cut_cursor(struct member *member, uint64_t first)
 {
-    send_release_acks(member);
     if (member->cursor > first) {
         member_tell_gap(member, first, member->cursor - 1, "epoch");
         member->cursor = first;

@@ -196,14 +196,6 @@ static void acknowledge_now(struct send *send)
     }
 }
 
-void send_release_acks(struct member *member)
-{
-    struct list *node;
-    while ((node = list_first(&member->acks)) != NULL) {
-        acknowledge_now(CONTAINER_OF(node, struct send, of_member));
-    }
-}
-
 static void append_end(struct room *room)
 {
     if (room->append_number != 0) {

@@ -62,10 +62,6 @@ void send_free_acked(struct send *send);
 /* @member goes: nobody is told of its sends any more. */
 void send_forget_member(struct member *member);
 
-/* The room's ids mean something else now, or the hub does not wait any longer: acknowledges what
- * waits for its copy. */
-void send_release_acks(struct member *member);
-
 /* Forgets all that @room has on its way, for the hub's end. */
 void send_release_room(struct room *room);
 
