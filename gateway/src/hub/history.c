@@ -38,6 +38,17 @@ static void refuse(struct member *member, uint64_t ack_id, enum chat_code code, 
     buf_release(&arguments);
 }
 
+static void refuse_as_too_much(struct member *member, uint64_t ack_id)
+{
+    refuse(member, ack_id, CHAT_OVERLOADED, "too many answers wait to be read; ask again later");
+}
+
+/* Whether the client has yet to read so much that one more answer might be too much for its outbox. */
+static bool has_much_to_read(const struct member *member)
+{
+    return member->socket.client->eio.outbox.len > HISTORY_BYTES_MAX;
+}
+
 /* The ids that are asked for: *@ret_from .. *@ret_to, none when from > to. */
 static void wanted_range(const struct history *history, uint64_t *ret_from, uint64_t *ret_to)
 {
@@ -113,7 +124,15 @@ static void go_on(struct history *history, uint64_t now_ms)
 {
     uint64_t from, to;
     wanted_range(history, &from, &to);
-    if (from > to || !wait_for_missing(history, from, to, now_ms)) {
+    if (from <= to && wait_for_missing(history, from, to, now_ms)) {
+        return;
+    }
+    struct member *member = history->member;
+    if (has_much_to_read(member)) { /* other answers came with the same page */
+        uint64_t ack_id = history->ack_id;
+        history_free(history);
+        refuse_as_too_much(member, ack_id);
+    } else {
         answer(history, from, to);
     }
 }
@@ -138,11 +157,8 @@ void history_submit(struct member *member, const struct chat_request *request, u
 {
     ASSERT(request->type == CHAT_REQUEST_HISTORY);
     struct hub *hub = member->room->hub;
-    bool is_too_much = member->history_count >= HISTORY_WAITING_MAX ||
-                       member->socket.client->eio.outbox.len > HISTORY_BYTES_MAX;
-    if (is_too_much) {
-        refuse(member, ack_id, CHAT_OVERLOADED,
-               "too many answers wait to be read; ask again later");
+    if (member->history_count >= HISTORY_WAITING_MAX || has_much_to_read(member)) {
+        refuse_as_too_much(member, ack_id);
         return;
     }
     struct history *history = mem_alloc(sizeof(*history));
