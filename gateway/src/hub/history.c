@@ -11,6 +11,7 @@ struct history {
     bool is_forward;
     uint64_t before, after; /* as in struct chat_request */
     uint32_t limit;
+    uint32_t waits; /* for pages, so far */
 };
 
 static void history_free(struct history *history)
@@ -63,19 +64,23 @@ static void wanted_range(const struct history *history, uint64_t *ret_from, uint
     *ret_from = MAX_OF(*ret_to >= history->limit ? *ret_to - history->limit + 1 : 1, oldest);
 }
 
-/* Waits for the first of from..to that is not in memory. Returns whether there is one. */
-static bool wait_for_missing(struct history *history, uint64_t from, uint64_t to, uint64_t now_ms)
+/*
+ * Looks for messages that are not in memory, beginning at the end that was asked from: narrows from..to to what is in
+ * front of the first such one. Returns its id, or 0 when all are there.
+ */
+static uint64_t narrow_to_present(const struct history *history, uint64_t *from, uint64_t *to)
 {
     struct room *room = history->member->room;
-    for (uint64_t id = from; id <= to;) {
+    bool is_forward = history->is_forward;
+    for (uint64_t id = is_forward ? *from : *to; id >= *from && id <= *to;) {
         const struct segment *segment = room_find(room, id);
         if (segment == NULL) {
-            page_want(&room->hub->pages, room, id, &history->page, now_ms);
-            return true;
+            *(is_forward ? to : from) = is_forward ? id - 1 : id + 1;
+            return id;
         }
-        id = segment_end_id(segment);
+        id = is_forward ? segment_end_id(segment) : segment->first_id - 1;
     }
-    return false;
+    return 0;
 }
 
 /* Narrows from..to to what HISTORY_BYTES_MAX holds, keeping the end that was asked from. */
@@ -124,10 +129,14 @@ static void go_on(struct history *history, uint64_t now_ms)
 {
     uint64_t from, to;
     wanted_range(history, &from, &to);
-    if (from <= to && wait_for_missing(history, from, to, now_ms)) {
+    struct member *member = history->member;
+    uint64_t missing = narrow_to_present(history, &from, &to);
+    bool may_wait = from > to || history->waits < HISTORY_WAITS_MAX;
+    if (missing != 0 && may_wait) {
+        history->waits++;
+        page_want(&member->room->hub->pages, member->room, missing, &history->page, now_ms);
         return;
     }
-    struct member *member = history->member;
     if (has_much_to_read(member)) { /* other answers came with the same page */
         uint64_t ack_id = history->ack_id;
         history_free(history);

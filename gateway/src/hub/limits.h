@@ -65,6 +65,9 @@ enum {
        `overloaded`. */
     HISTORY_BYTES_MAX = 128 * 1024,
     HISTORY_WAITING_MAX = 4,
+    /* Pages that an answer waits for, and gets all from where memory holds them; past it, it is the
+       shorter one that the last page made possible. */
+    HISTORY_WAITS_MAX = 2,
 
     /* Bytes of the blocks that a room's log grows in. */
     SEGMENT_BYTES_MIN = 512,
@@ -77,6 +80,9 @@ static_assert(HEADS_ROOMS_PER_QUERY * (CONTRACT_ROOM_BYTES_MAX + 4) <
               "heads query");
 /* One answer to `chat history` always fits beside the small packets. */
 static_assert(HISTORY_BYTES_MAX * 2 < CLIENT_OUTBOX_BYTES_MAX, "history and outbox");
+/* What one answer holds lies on so many pages at most. */
+static_assert((int)CHAT_HISTORY_LIMIT_MAX <= (HISTORY_WAITS_MAX - 1) * (int)CONTRACT_PAGE,
+              "history and pages");
 /* The largest message alone fits into an append: 64 KiB of content (the highest CONTENT_BYTES_MAX)
  * and its ids. */
 static_assert(64 * 1024 + 1024 + CONTRACT_ENVELOPE_BYTES_MAX < CONTRACT_MESSAGE_BYTES_MAX,
