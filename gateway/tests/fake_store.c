@@ -151,6 +151,21 @@ void fake_store_append(struct fake_store *store, const struct contract_append *a
     free(outcomes);
 }
 
+/* How many of the @count messages from @from on fit into one answer; of the last of them when @newest. */
+static size_t fitting(const struct fake_room *room, uint64_t from, size_t count, bool newest)
+{
+    size_t bytes = CONTRACT_ENVELOPE_BYTES_MAX;
+    for (size_t i = 0; i < count; i++) {
+        struct contract_stored_message message =
+            stored(&room->messages[newest ? from - 1 + count - 1 - i : from - 1 + i]);
+        bytes += contract_stored_message_size(&message);
+        if (bytes > CONTRACT_MESSAGE_BYTES_MAX) {
+            return i;
+        }
+    }
+    return count;
+}
+
 static void answer_range(struct fake_store *store, const struct contract_query *query,
                          struct buf *out)
 {
@@ -163,6 +178,9 @@ static void answer_range(struct fake_store *store, const struct contract_query *
     if (query->range.newest && count > 0) {
         from = to - count + 1;
     }
+    size_t kept = fitting(room, from, count, query->range.newest);
+    from += query->range.newest ? count - kept : 0;
+    count = kept;
     struct contract_stored_message messages[CONTRACT_PAGE];
     for (size_t i = 0; i < count; i++) {
         messages[i] = stored(&room->messages[from - 1 + i]);
