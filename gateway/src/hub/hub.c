@@ -115,6 +115,7 @@ void hub_flush(struct hub *hub, uint64_t now_ms)
     while ((node = list_take_first(&turn)) != NULL) {
         flush_client(hub, CONTAINER_OF(node, struct client, dirty));
     }
+    page_cache_trim(&hub->pages);
     client_reap(hub);
 }
 

@@ -92,10 +92,11 @@ static void page_free(struct page_cache *cache, struct page *page)
     free(page);
 }
 
-static void evict(struct page_cache *cache)
+void page_cache_trim(struct page_cache *cache)
 {
     struct list *newest = cache->ready.prev;
-    while (cache->bytes > cache->bytes_max && list_first(&cache->ready) != newest) {
+    while (cache->bytes > cache->bytes_max && list_first(&cache->ready) != NULL &&
+           list_first(&cache->ready) != newest) {
         page_free(cache, CONTAINER_OF(list_first(&cache->ready), struct page, use));
     }
 }
@@ -186,7 +187,6 @@ static void on_reply(struct request *request, const struct contract_query_reply 
     leave_fetching(cache, page);
     page->state = PAGE_READY;
     list_append(&cache->ready, &page->use);
-    evict(cache);
     tell_waiters(page, now_ms);
     fetch_queued(cache, now_ms);
 }

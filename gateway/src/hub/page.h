@@ -12,7 +12,7 @@
  *
  * Thread      The loop's.
  * Invariants  1. At most PAGES_FETCHING_MAX pages are FETCHING.
- *             2. bytes <= bytes_max, but for the page that came last.
+ *             2. bytes <= bytes_max at a turn's end, but for the page that came last.
  *             3. Waiters are only on pages that are QUEUED or FETCHING; each is told once and has
  * left the list then.
  */
@@ -86,6 +86,12 @@ const struct segment *page_find(struct page_cache *cache, const struct room *roo
 /* Fetches the page of @room that @id is in, and tells @waiter when something of it came. */
 void page_want(struct page_cache *cache, struct room *room, uint64_t id, struct page_waiter *waiter,
                uint64_t now_ms);
+
+/*
+ * Drops pages until the rest is within its bound: at a turn's end, so that all pages that came in one turn are read
+ * before one of them drives out another.
+ */
+void page_cache_trim(struct page_cache *cache);
 
 /* Drops all pages of @room; who waited is told, and looks again. */
 void page_drop_room(struct page_cache *cache, struct room *room, uint64_t now_ms);
