@@ -173,6 +173,16 @@ static size_t frame_header_len(struct bytes data, size_t *ret_payload_len)
     return header_len;
 }
 
+static enum client_result on_close(const struct client *client, struct bytes payload,
+                                   struct buf *error)
+{
+    const unsigned char *at = (const unsigned char *)payload.data;
+    char what[64];
+    snprintf(what, sizeof(what), "the server closed it with code %d",
+             payload.len < 2 ? WS_CLOSE_NO_STATUS : at[0] << 8 | at[1]);
+    return break_with(error, client, what, bytes_skip(payload, MIN_OF(payload.len, (size_t)2)));
+}
+
 static enum client_result on_frame(struct client *client, const struct client_settings *settings,
                                    unsigned char first, struct bytes payload, struct buf *error)
 {
@@ -180,9 +190,7 @@ static enum client_result on_frame(struct client *client, const struct client_se
     switch (first) {
     case FIN | WS_TEXT: return on_packet(client, settings, payload, error);
     case FIN | WS_PING: append_masked(&client->out, WS_PONG, payload); return CLIENT_FINE;
-    case FIN | WS_CLOSE:
-        return break_with(error, client, "the server closed it",
-                          payload.len < 2 ? (struct bytes){0} : bytes_skip(payload, 2));
+    case FIN | WS_CLOSE: return on_close(client, payload, error);
     default: return break_with(error, client, "the server sent a strange frame", payload);
     }
 }
