@@ -2,23 +2,17 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/nats_connect.h"
 #include "limits.h"
 #include "proto/contract.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <time.h>
 
 enum { SUBSCRIPTIONS_MAX = 2 * CONTRACT_SHARDS };
-
-/* Noticing a dead server takes PING_INTERVAL_MS × (PINGS_OUT_MAX + 1). */
-enum {
-    PING_INTERVAL_MS = 2000,
-    PINGS_OUT_MAX = 2,
-    RECONNECT_WAIT_MS = 250,
-    WRITE_DEADLINE_MS = 5000
-};
 
 /* What a subscription is for; nats.c hands it back with every message. */
 struct bus_subscription {
@@ -33,7 +27,8 @@ struct bus {
     struct stats *stats;
     struct buf public_url; /* for logs */
     natsOptions *options;
-    natsConnection *connection;
+    pthread_t connector;
+    _Atomic(natsConnection *) connection; /* NULL until it was there for the first time */
     struct bus_subscription subscriptions[SUBSCRIPTIONS_MAX];
     size_t subscription_count;
     sem_t ended_subscriptions;
@@ -93,75 +88,44 @@ static void on_message(natsConnection *connection, natsSubscription *subscriptio
     from->bus->callbacks.on_request(from->bus->callbacks.user, request);
 }
 
-/* Gives nats.c the servers of @url, which are separated by commas. */
-static natsStatus set_servers(natsOptions *options, const char *url)
+static natsStatus set_callbacks(natsOptions *options, struct bus *bus)
 {
-    enum { SERVERS_MAX = 32 };
-    char *copy = mem_copy_string(url, strlen(url));
-    const char *servers[SERVERS_MAX];
-    int count = 0;
-    char *rest = copy;
-    for (char *server; (server = strsep(&rest, ",")) != NULL && count < SERVERS_MAX;) {
-        servers[count++] = server + strspn(server, " ");
-    }
-    natsStatus status = natsOptions_SetServers(options, servers, count);
-    free(copy);
-    return status;
-}
-
-static natsStatus set_options(struct bus *bus, const char *url)
-{
-    natsStatus status = natsOptions_Create(&bus->options);
-    if (status != NATS_OK) {
-        return status;
-    }
-    natsOptions *options = bus->options;
-    status = set_servers(options, url);
+    natsStatus status = natsOptions_SetReconnectedCB(options, on_reconnected, bus);
 #define SET(call) status = status == NATS_OK ? (call) : status
-    SET(natsOptions_SetName(options, "parley-store"));
-    SET(natsOptions_UseGlobalMessageDelivery(options, true));
-    SET(natsOptions_SetMaxReconnect(options, -1)); /* for ever */
-    SET(natsOptions_SetReconnectWait(options, RECONNECT_WAIT_MS));
-    SET(natsOptions_SetReconnectJitter(options, RECONNECT_WAIT_MS, RECONNECT_WAIT_MS));
-    SET(natsOptions_SetPingInterval(options, PING_INTERVAL_MS));
-    SET(natsOptions_SetMaxPingsOut(options, PINGS_OUT_MAX));
-    /* A server that reads nothing must not hold a lane: nats.c then connects anew. */
-    SET(natsOptions_SetWriteDeadline(options, WRITE_DEADLINE_MS));
-    /* nats.c's own flusher waits a millisecond for more; a lane has batched already. */
-    SET(natsOptions_SetSendAsap(options, true));
-    SET(natsOptions_SetRetryOnFailedConnect(options, true, on_connected, bus));
     SET(natsOptions_SetDisconnectedCB(options, on_disconnected, bus));
-    SET(natsOptions_SetReconnectedCB(options, on_reconnected, bus));
     SET(natsOptions_SetErrorHandler(options, on_nats_error, bus));
 #undef SET
     return status;
 }
 
+/* The thread that waits for NATS, and then ends. */
+static void *run_connector(void *user)
+{
+    struct bus *bus = user;
+    natsConnection *connection = nats_connect(bus->options, &bus->is_closing);
+    if (connection != NULL) {
+        atomic_store(&bus->connection, connection);
+        on_connected(connection, bus);
+        bus->callbacks.on_connected(bus->callbacks.user);
+    }
+    return NULL;
+}
+
 struct bus *bus_new(const char *url, const struct bus_callbacks *callbacks, struct stats *stats,
                     struct buf *ret_error)
 {
+    natsOptions *options = nats_options_new(url, "parley-store", ret_error);
+    if (options == NULL) {
+        return NULL;
+    }
     struct bus *bus = mem_alloc_zeroed(sizeof(*bus));
     bus->callbacks = *callbacks;
     bus->stats = stats;
+    bus->options = options;
     sem_init(&bus->ended_subscriptions, 0, 0);
     nats_url_write_public(url, &bus->public_url);
-    natsStatus status = set_options(bus, url);
-    if (status == NATS_OK) {
-        status = natsConnection_Connect(&bus->connection, bus->options);
-    }
-    if (status == NATS_OK) {
-        on_connected(bus->connection, bus);
-    } else if (status == NATS_NOT_YET_CONNECTED) {
-        LOG(LOG_WARN, "nats_unreachable", F_BYTES("url", buf_bytes(&bus->public_url)),
-            F_STR("hint", "waiting for the NATS of NATS_URL"));
-    } else {
-        buf_append_format(ret_error,
-                          "NATS_URL leads to no NATS: %s. Write it as nats://host:4222, several "
-                          "separated by commas.",
-                          natsStatus_GetText(status));
-        bus_free(bus);
-        return NULL;
-    }
+    ASSERT(set_callbacks(options, bus) == NATS_OK);
+    ASSERT(pthread_create(&bus->connector, NULL, run_connector, bus) == 0);
     return bus;
 }
 
@@ -232,8 +196,9 @@ void bus_free(struct bus *bus)
     if (bus == NULL) {
         return;
     }
+    atomic_store(&bus->is_closing, true);
+    pthread_join(bus->connector, NULL);
     if (bus->connection != NULL) {
-        atomic_store(&bus->is_closing, true);
         if (bus_is_connected(bus)) {
             natsConnection_FlushTimeout(bus->connection, DRAIN_MS_MAX);
         }
@@ -249,7 +214,8 @@ void bus_free(struct bus *bus)
 
 bool bus_is_connected(const struct bus *bus)
 {
-    return natsConnection_Status(bus->connection) == NATS_CONN_STATUS_CONNECTED;
+    natsConnection *connection = atomic_load(&bus->connection);
+    return connection != NULL && natsConnection_Status(connection) == NATS_CONN_STATUS_CONNECTED;
 }
 
 struct bytes bus_payload(const struct bus_request *request)

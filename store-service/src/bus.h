@@ -33,17 +33,19 @@ struct bus;
 struct bus_callbacks {
     /* Takes @request: it must end in bus_reply(). */
     void (*on_request)(void *user, struct bus_request *request);
+    /* NATS is there for the first time: bus_receive() may be called. In a thread of its own. */
+    void (*on_connected)(void *user);
     void *user;
 };
 
 /*
  * Begins to connect to @url (servers, separated by commas) and returns at once. Returns NULL, with a sentence in
- * @ret_error that names NATS_URL, when no such connection can ever be. Keeps @callbacks by value, @stats by reference.
+ * @ret_error that names NATS_URL, when @url can never lead to one. Keeps @callbacks by value, @stats by reference.
  */
 MUST_USE struct bus *bus_new(const char *url, const struct bus_callbacks *callbacks,
                              struct stats *stats, struct buf *ret_error);
 
-/* Enters the queue group for the shards of @range. Returns false when NATS fails, with a sentence in @ret_error. */
+/* Enters the queue group for the shards of @range, once NATS is there. Returns false when NATS fails, with a sentence in @ret_error. */
 MUST_USE bool bus_receive(struct bus *bus, struct shard_range range, struct buf *ret_error);
 
 /* Leaves the queue group; returns when on_request will not be called any more. */

@@ -23,7 +23,7 @@ struct program {
     struct store *store;
     h2o_loop_t *loop;
     int signal_fd, event_fd;
-    atomic_bool is_ready, is_wrong;
+    atomic_bool is_wrong;
     pthread_mutex_t why_mutex;
     struct buf why_wrong; /* under why_mutex */
     bool receives, ends;
@@ -47,9 +47,7 @@ static void wake(struct program *program)
 
 static void on_ready(void *user)
 {
-    struct program *program = user;
-    atomic_store(&program->is_ready, true);
-    wake(program);
+    wake(user);
 }
 
 static void on_wrong(void *user, struct bytes why)
@@ -103,7 +101,7 @@ static void on_event(h2o_socket_t *socket, const char *error)
     if (read(program->event_fd, &count, sizeof(count)) != sizeof(count)) {
         return;
     }
-    if (atomic_load(&program->is_ready) && !program->receives) {
+    if (!program->receives && store_can_receive(program->store)) {
         struct buf why = BUF_INIT;
         program->receives = store_receive(program->store, &why);
         if (program->receives) {

@@ -9,6 +9,7 @@
 
 struct store {
     const struct store_config *config;
+    struct lane_events events;
     struct shard_range shards;
     struct stats stats;
     struct pg_target *target;
@@ -21,6 +22,13 @@ struct store {
     size_t write_lanes, lane_count;
     bool receives;
 };
+
+/* In the bus's thread. */
+static void on_connected(void *user)
+{
+    struct store *store = user;
+    store->events.on_ready(store->events.user);
+}
 
 /* In a thread of nats.c's. */
 static void on_request(void *user, struct bus_request *request)
@@ -97,6 +105,7 @@ struct store *store_new(const struct store_config *config, const struct lane_eve
 {
     struct store *store = mem_alloc_zeroed(sizeof(*store));
     store->config = config;
+    store->events = *events;
     init_queues(store);
     if (!shard_range_parse(config->shards, &store->shards, ret_error)) {
         store_free(store);
@@ -107,7 +116,8 @@ struct store *store_new(const struct store_config *config, const struct lane_eve
         store_free(store);
         return NULL;
     }
-    struct bus_callbacks callbacks = {.on_request = on_request, .user = store};
+    struct bus_callbacks callbacks = {
+        .on_request = on_request, .on_connected = on_connected, .user = store};
     store->bus = bus_new(config->nats_url, &callbacks, &store->stats, ret_error);
     if (store->bus == NULL) {
         store_free(store);
@@ -121,6 +131,20 @@ struct store *store_new(const struct store_config *config, const struct lane_eve
     store->read_settings = (struct read_settings){.bus = store->bus, .stats = &store->stats};
     start_lanes(store, events);
     return store;
+}
+
+static unsigned connected_lanes(const struct store *store)
+{
+    unsigned connected = 0;
+    for (size_t i = 0; i < store->lane_count; i++) {
+        connected += lane_is_connected(store->lanes[i]);
+    }
+    return connected;
+}
+
+bool store_can_receive(const struct store *store)
+{
+    return bus_is_connected(store->bus) && connected_lanes(store) > 0;
 }
 
 bool store_receive(struct store *store, struct buf *ret_error)
@@ -158,15 +182,6 @@ void store_free(struct store *store)
 }
 
 /* For people and for Prometheus. */
-
-static unsigned connected_lanes(const struct store *store)
-{
-    unsigned connected = 0;
-    for (size_t i = 0; i < store->lane_count; i++) {
-        connected += lane_is_connected(store->lanes[i]);
-    }
-    return connected;
-}
 
 void store_write_unready(struct store *store, struct buf *out)
 {

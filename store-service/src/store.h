@@ -21,7 +21,10 @@ struct store;
 MUST_USE struct store *store_new(const struct store_config *config,
                                  const struct lane_events *events, struct buf *ret_error);
 
-/* Begins to take requests: once, when a lane is ready. Returns false, with a sentence in @ret_error, when NATS fails. */
+/* Whether NATS is there and a lane is ready. events.on_ready() was called when that may have changed. */
+bool store_can_receive(const struct store *store);
+
+/* Begins to take requests: once, when it can. Returns false, with a sentence in @ret_error, when NATS fails. */
 MUST_USE bool store_receive(struct store *store, struct buf *ret_error);
 
 /* Takes no more requests, answers those that wait, and frees. Accepts NULL. */

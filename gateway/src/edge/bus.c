@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 #include "base/map.h"
-#include "base/nats_options.h"
+#include "base/nats_connect.h"
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -11,7 +11,6 @@
 enum {
     REPLY_SUBJECT_BYTES_MAX = 96,
     CLOSE_WAIT_MS = 1000,
-    CONNECT_WAIT_MS = 250,
 };
 
 /* A room's subscription; the bus thread's. */
@@ -64,7 +63,7 @@ struct bus {
     _Atomic size_t mail_bytes;
     _Atomic bool restored_is_mailed;
     _Atomic bool is_connected;
-    _Atomic bool is_closing;
+    atomic_bool is_closing;
     _Atomic uint64_t reconnects, mail_dropped, commands_dropped, slow_consumer;
 };
 
@@ -259,25 +258,6 @@ static void on_commands(h2o_multithread_receiver_t *receiver, h2o_linklist_t *me
     }
 }
 
-/*
- * Connects, or begins to: nats.c waits for a server that is not there. Where one answers and goes away at once, it gives
- * up, and the caller tries again.
- */
-static bool try_to_connect(struct bus *bus)
-{
-    natsStatus status = natsConnection_Connect(&bus->nats, bus->options);
-    if (status == NATS_OK) {
-        on_connected(bus->nats, bus);
-    } else if (status == NATS_NOT_YET_CONNECTED) {
-        LOG(LOG_WARN, "nats_not_there_yet", F_STR("hint", "waiting for the NATS of NATS_URL"));
-    } else {
-        LOG(LOG_WARN, "nats_connect_failed", F_STR("error", natsStatus_GetText(status)),
-            F_STR("hint", "trying again; is this the NATS of NATS_URL?"));
-        return false;
-    }
-    return true;
-}
-
 static void subscribe_to_replies(struct bus *bus)
 {
     char subject[REPLY_SUBJECT_BYTES_MAX];
@@ -294,11 +274,10 @@ static void subscribe_to_replies(struct bus *bus)
 static void *run_thread(void *user)
 {
     struct bus *bus = user;
-    while (!try_to_connect(bus) && !atomic_load(&bus->is_closing)) {
-        nats_Sleep(CONNECT_WAIT_MS);
-    }
+    bus->nats = nats_connect(bus->options, &bus->is_closing);
     if (bus->nats != NULL) {
         subscribe_to_replies(bus);
+        on_connected(bus->nats, bus);
     }
     while (bus->nats != NULL && !bus->is_stopping) {
         h2o_evloop_run(bus->thread_loop, INT32_MAX);
@@ -432,9 +411,8 @@ struct bus_stats bus_stats(const struct bus *bus)
 
 static natsStatus set_callbacks(natsOptions *options, struct bus *bus)
 {
-    natsStatus status = natsOptions_SetRetryOnFailedConnect(options, true, on_connected, bus);
+    natsStatus status = natsOptions_SetReconnectedCB(options, on_reconnected, bus);
 #define SET(call) status = status == NATS_OK ? (call) : status
-    SET(natsOptions_SetReconnectedCB(options, on_reconnected, bus));
     SET(natsOptions_SetDisconnectedCB(options, on_disconnected, bus));
     SET(natsOptions_SetErrorHandler(options, on_error, bus));
 #undef SET

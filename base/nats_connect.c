@@ -1,10 +1,13 @@
-#include "nats_options.h"
+#include "nats_connect.h"
 
+#include "log.h"
 #include <stdlib.h>
 
 enum {
     SERVERS_MAX = 16,
-    PING_INTERVAL_MS = 2000, /* a silent server is given up after PINGS_OUT_MAX of these */
+    CONNECT_TIMEOUT_MS = 2000,
+    WRITE_DEADLINE_MS = 5000, /* a server that reads nothing: nats.c then connects anew */
+    PING_INTERVAL_MS = 2000,  /* a silent server is given up after PINGS_OUT_MAX of these */
     PINGS_OUT_MAX = 2,
     RECONNECT_WAIT_MS = 250, /* and up to as much again, at random */
     RECONNECT_BUFFER_BYTES = 64 * 1024,
@@ -65,7 +68,8 @@ static natsStatus set_options(natsOptions *options, const char **servers, int se
     natsStatus status = natsOptions_SetServers(options, servers, server_count);
 #define SET(call) status = status == NATS_OK ? (call) : status
     SET(natsOptions_SetName(options, name));
-    SET(natsOptions_SetRetryOnFailedConnect(options, true, NULL, NULL));
+    SET(natsOptions_SetTimeout(options, CONNECT_TIMEOUT_MS));
+    SET(natsOptions_SetWriteDeadline(options, WRITE_DEADLINE_MS));
     SET(natsOptions_SetMaxReconnect(options, -1));
     SET(natsOptions_SetReconnectWait(options, RECONNECT_WAIT_MS));
     SET(natsOptions_SetReconnectJitter(options, RECONNECT_WAIT_MS, RECONNECT_WAIT_MS));
@@ -98,4 +102,21 @@ natsOptions *nats_options_new(const char *urls, const char *name, struct buf *re
     }
     free(copy);
     return options;
+}
+
+natsConnection *nats_connect(natsOptions *options, const atomic_bool *is_closing)
+{
+    natsConnection *connection = NULL;
+    for (int tries = 0; !atomic_load(is_closing); tries++) {
+        natsStatus status = natsConnection_Connect(&connection, options);
+        if (status == NATS_OK) {
+            return connection;
+        }
+        if (tries == 0) {
+            LOG(LOG_WARN, "nats_not_there_yet", F_STR("reason", natsStatus_GetText(status)),
+                F_STR("hint", "waiting for the NATS of NATS_URL"));
+        }
+        nats_Sleep(RECONNECT_WAIT_MS);
+    }
+    return NULL;
 }
