@@ -307,6 +307,51 @@ TEST(a_member_that_reads_pages_goes_on_in_the_new_epoch)
     assert_true(world.gateways[0].queries < 100);
 }
 
+/* One replica is still connected to the Postgres of the epoch before. */
+static void let_the_store_be_behind(bool is_behind)
+{
+    world.store.epoch += is_behind ? (uint64_t)-1 : 1;
+}
+
+static void begin_second_epoch(void)
+{
+    fake_store_room(&world.store, BYTES("lobby"));
+    fake_store_restore_backup(&world.store, 1000);
+}
+
+TEST(a_hole_is_filled_also_when_the_first_answer_was_of_an_older_epoch)
+{
+    begin_second_epoch();
+    struct fake_client *ann = joined("ann", 0, "");
+    world.loses_broadcasts = true;
+    fake_client_send(ann, "/", "one", "");
+    fake_world_run(&world, 10);
+    let_the_store_be_behind(true);
+    fake_world_run(&world, 100);
+    let_the_store_be_behind(false);
+    fake_world_run(&world, 1100);
+    fake_client_saw(ann, "ack 1 ok 1, #1 one");
+}
+
+TEST(answers_of_an_older_epoch_are_not_asked_for_as_fast_as_they_come)
+{
+    begin_second_epoch();
+    fake_store_fill(&world.store, BYTES("lobby"), "m", 1000);
+    struct fake_client *ann = joined("ann", 0, ""), *bob = fake_client_new(&world, "bob");
+    (void)ann;
+    let_the_store_be_behind(true);
+    bob->is_quiet = true;
+    fake_client_connect(bob, &world.gateways[0]);
+    fake_client_join(bob, "/", "\"serverOffset\":0");
+    hub_on_bus_restored(world.gateways[0].hub, world.now_ms);
+    unsigned before = world.gateways[0].queries;
+    fake_world_run(&world, 5000);
+    assert_true(world.gateways[0].queries - before < 20);
+    let_the_store_be_behind(false);
+    fake_world_run(&world, 2000);
+    assert_int_equal(bob->places[0].next_id, 1001);
+}
+
 /* --- history --- */
 
 static struct fake_client *reader(size_t messages)
@@ -431,6 +476,8 @@ TEST_MAIN(
     IN_A_WORLD(a_cut_that_was_told_is_not_told_again_to_who_has_seen_the_new_life),
     IN_A_WORLD(an_epoch_that_begins_without_loss_cuts_nobody),
     IN_A_WORLD(a_member_that_reads_pages_goes_on_in_the_new_epoch),
+    IN_A_WORLD(a_hole_is_filled_also_when_the_first_answer_was_of_an_older_epoch),
+    IN_A_WORLD(answers_of_an_older_epoch_are_not_asked_for_as_fast_as_they_come),
     IN_A_WORLD(history_is_read_both_ways_to_the_ends),
     IN_A_WORLD(history_of_an_empty_room_is_empty),
     IN_A_WORLD(history_that_cannot_be_read_ends_at_the_deadline),

@@ -101,16 +101,29 @@ void page_cache_trim(struct page_cache *cache)
     }
 }
 
-static void ask_next(struct page *page, uint64_t now_ms)
+static struct contract_query next_query(const struct page *page)
 {
-    struct contract_query query = {
+    return (struct contract_query){
         .type = CONTRACT_RANGE,
         .range = {.room = room_name(page->room),
                   .from = page->next_id,
                   .to = page_last_id(page),
                   .limit = CONTRACT_PAGE},
     };
+}
+
+static void ask_next(struct page *page, uint64_t now_ms)
+{
+    struct contract_query query = next_query(page);
     request_start(&page->request, page->room->shard, &query, now_ms);
+}
+
+/* Of another epoch, or no answer to what was asked. */
+static void ask_again_later(struct page *page, uint64_t now_ms)
+{
+    struct contract_query query = next_query(page);
+    request_start_later(&page->request, page->room->shard, &query, now_ms);
+    room_check_head(page->room, now_ms); /* finds out about a newer epoch, and drops its pages */
 }
 
 static void fetch_queued(struct page_cache *cache, uint64_t now_ms)
@@ -166,11 +179,15 @@ static void on_reply(struct request *request, const struct contract_query_reply 
     struct page_cache *cache = &room->hub->pages;
     bool is_answer = reply->type == CONTRACT_RANGE && reply->range.message_count <= CONTRACT_PAGE &&
                      reply->range.epoch == room->epoch;
-    if (is_answer && reply->range.oldest > room->oldest) {
+    if (!is_answer) {
+        ask_again_later(page, now_ms);
+        return;
+    }
+    if (reply->range.oldest > room->oldest) {
         room->oldest = reply->range.oldest;
     }
     bool has_messages =
-        is_answer && reply->range.message_count > 0 && reply->range.first_id >= page->next_id &&
+        reply->range.message_count > 0 && reply->range.first_id >= page->next_id &&
         reply->range.first_id + reply->range.message_count - 1 <= page_last_id(page);
     if (has_messages) {
         add_segment(cache, page, reply);
@@ -179,10 +196,8 @@ static void on_reply(struct request *request, const struct contract_query_reply 
             return;
         }
         room->hub->stats.pages_fetched++;
-    } else if (is_answer) {
-        room_note_head(room, reply->range.epoch, reply->range.head, now_ms);
     } else {
-        room_check_head(room, now_ms); /* another epoch: the room finds out, and drops its pages */
+        room_note_head(room, reply->range.epoch, reply->range.head, now_ms);
     }
     leave_fetching(cache, page);
     page->state = PAGE_READY;

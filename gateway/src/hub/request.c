@@ -23,8 +23,7 @@ void request_init(struct request *request, struct hub *hub,
     timer_init(&request->timer, on_due);
 }
 
-void request_start(struct request *request, unsigned shard, const struct contract_query *query,
-                   uint64_t now_ms)
+static void prepare(struct request *request, unsigned shard, const struct contract_query *query)
 {
     ASSERT(!request_is_asked(request));
     request->number = ++request->hub->last_request;
@@ -32,7 +31,20 @@ void request_start(struct request *request, unsigned shard, const struct contrac
     request->backoff_ms = REQUEST_BACKOFF_MIN_MS;
     contract_encode_query(&request->payload, query);
     map_add(&request->hub->requests, request);
+}
+
+void request_start(struct request *request, unsigned shard, const struct contract_query *query,
+                   uint64_t now_ms)
+{
+    prepare(request, shard, query);
     send_query(request, now_ms);
+}
+
+void request_start_later(struct request *request, unsigned shard,
+                         const struct contract_query *query, uint64_t now_ms)
+{
+    prepare(request, shard, query);
+    timers_set(request->hub->timers, &request->timer, now_ms + REQUEST_BACKOFF_MAX_MS);
 }
 
 void request_cancel(struct request *request)

@@ -38,6 +38,11 @@ static inline bool request_is_asked(const struct request *request)
 void request_start(struct request *request, unsigned shard, const struct contract_query *query,
                    uint64_t now_ms);
 
+/* Likewise, but asks for the first time in REQUEST_BACKOFF_MAX_MS: after an answer that was of no use, so that the same
+ * is not asked for as fast as it is answered. */
+void request_start_later(struct request *request, unsigned shard,
+                         const struct contract_query *query, uint64_t now_ms);
+
 /* Stops asking; an answer that comes later is ignored. */
 void request_cancel(struct request *request);
 

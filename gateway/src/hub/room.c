@@ -116,13 +116,30 @@ static void ahead_add(struct room *room, struct contract_room_event *event, uint
 /* --- asking the store
  * ------------------------------------------------------------------------------------------- */
 
-static void ask_newest(struct room *room, uint64_t now_ms)
+static struct contract_query newest_query(const struct room *room)
 {
-    struct contract_query query = {
+    return (struct contract_query){
         .type = CONTRACT_RANGE,
         .range = {.room = room_name(room), .limit = RECENT_MESSAGES, .newest = true},
     };
+}
+
+static void ask_newest(struct room *room, uint64_t now_ms)
+{
+    struct contract_query query = newest_query(room);
     request_start(&room->range, room->shard, &query, now_ms);
+}
+
+/* The answer was of an epoch that is over, or to something else. */
+static void ask_newest_later(struct room *room, uint64_t now_ms)
+{
+    struct contract_query query = newest_query(room);
+    request_start_later(&room->range, room->shard, &query, now_ms);
+}
+
+static void repair_later(struct room *room, uint64_t now_ms)
+{
+    timers_set(room->hub->timers, &room->ahead_timer, now_ms + REQUEST_BACKOFF_MAX_MS);
 }
 
 /* Starts the log anew at the store's head. Members go on from the old one, or from pages,
@@ -217,7 +234,7 @@ static void on_opened(struct room *room, const struct contract_query_reply *repl
     struct hub *hub = room->hub;
     uint64_t old_epoch = room->epoch;
     if (reply->range.epoch < old_epoch) {
-        ask_newest(room, now_ms); /* from before the epoch that we have heard of */
+        ask_newest_later(room, now_ms);
         return;
     }
     adopt_epochs(room, reply);
@@ -248,6 +265,9 @@ static void on_repaired(struct room *room, const struct contract_query_reply *re
 {
     struct hub *hub = room->hub;
     if (!note_epoch(room, reply->range.epoch, now_ms)) {
+        if (room->state == ROOM_LIVE) {
+            repair_later(room, now_ms);
+        }
         return;
     }
     uint64_t before = room->log.head;
@@ -277,12 +297,11 @@ static void on_range_reply(struct request *request, const struct contract_query_
                            uint64_t now_ms)
 {
     struct room *room = CONTAINER_OF(request, struct room, range);
-    if (reply->type != CONTRACT_RANGE) {
-        room_check_head(
-            room, now_ms); /* no answer to what was asked; the next check finds what is missing */
-        if (room->state == ROOM_OPENING) {
-            ask_newest(room, now_ms);
-        }
+    bool is_answer = reply->type == CONTRACT_RANGE;
+    if (!is_answer && room->state == ROOM_OPENING) {
+        ask_newest_later(room, now_ms);
+    } else if (!is_answer) {
+        repair_later(room, now_ms);
     } else if (room->state == ROOM_OPENING) {
         on_opened(room, reply, now_ms);
     } else {
