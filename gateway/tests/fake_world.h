@@ -74,7 +74,7 @@ struct fake_client {
     struct fake_world *world;
     struct fake_gateway *gateway;
     struct client *client; /* NULL: not connected */
-    char username[65];
+    char username[33];
     size_t write_max; /* bytes that the socket takes at a time */
     size_t window;    /* bytes that it takes in all before it is full, until fake_client_drain() */
     size_t window_left;
