@@ -175,9 +175,8 @@ struct start {
     uint64_t id;
     bool is_given;       /* by an offset that counts; else the newest messages are sent */
     bool is_pid_current; /* the token may be resumed as it is */
-    /* 0: none; ids cut_from..cut_to that the client saw are not what they were */
-    uint64_t cut_from;
-    uint64_t cut_to;
+    uint64_t latest_epoch, latest_id; /* the last that the client has seen, in its own order */
+    uint64_t cut_from; /* 0: none; what it saw as cut_from..latest_id is something else now */
 };
 
 /* Takes the offset @id of @epoch into account. Returns false when it is past all that this gateway
@@ -189,20 +188,16 @@ static bool start_consider(struct start *start, const struct room *room, uint64_
     switch (room_translate_offset(room, epoch, id, &here)) {
     case ROOM_OFFSET_AHEAD: return is_settled; /* past the store's head too: as if absent */
     case ROOM_OFFSET_INVALID: return true;
-    case ROOM_OFFSET_CUT:
-        if (!start->is_given || here > start->id) {
-            start->cut_from = here + 1;
-            start->cut_to = id;
-        } else if (start->cut_from == here + 1) {
-            start->cut_to = MAX_OF(start->cut_to, id);
-        }
-        break;
-    case ROOM_OFFSET_OK:
-        start->is_pid_current |= is_pid;
-        if (start->is_given && here >= start->id) {
-            start->cut_from = 0; /* the client has been told, and has seen what came after */
-        }
-        break;
+    case ROOM_OFFSET_CUT: break;
+    case ROOM_OFFSET_OK: start->is_pid_current |= is_pid; break;
+    }
+    epoch = epoch == 0 ? room->epoch : epoch;
+    bool is_latest = !start->is_given || epoch > start->latest_epoch ||
+                     (epoch == start->latest_epoch && id >= start->latest_id);
+    if (is_latest) { /* who has seen a later epoch was told of the cut before it */
+        start->latest_epoch = epoch;
+        start->latest_id = id;
+        start->cut_from = here < id ? here + 1 : 0;
     }
     start->id = start->is_given ? MAX_OF(start->id, here) : here;
     start->is_given = true;
@@ -317,7 +312,7 @@ static void join_at(struct member *member, const struct start *start, uint64_t n
         accept_new(member, begin);
     }
     if (start->cut_from != 0) {
-        member_tell_gap(member, start->cut_from, start->cut_to, "epoch");
+        member_tell_gap(member, start->cut_from, start->latest_id, "epoch");
     }
     if (start->is_given && begin > start->id) {
         member_tell_gap(member, start->id + 1, begin, begin == oldest - 1 ? "retention" : "limit");
