@@ -6,6 +6,7 @@
  */
 #include "base/admin.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "database.h"
 #include "store.h"
 
@@ -179,8 +180,7 @@ static void run(struct program *program)
     store_free(program->store);
     h2o_socket_close(signals);
     h2o_socket_close(wakes);
-    h2o_evloop_run(program->loop, 0); /* frees what was closed */
-    h2o_evloop_destroy(program->loop);
+    loop_free(program->loop);
     buf_release(&why);
     if (program->exit_status == 0) {
         LOG(LOG_INFO, "ended");

@@ -1,6 +1,7 @@
 #include "bus.h"
 
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/map.h"
 #include "base/nats_connect.h"
 #include <inttypes.h>
@@ -53,6 +54,7 @@ struct bus {
     h2o_multithread_receiver_t mailbox;
 
     pthread_t thread;
+    h2o_barrier_t thread_is_up;
     h2o_loop_t *thread_loop;
     h2o_multithread_queue_t *command_queue;
     h2o_multithread_receiver_t commands;
@@ -189,6 +191,9 @@ static struct bytes subscription_key(const void *subscription)
 
 static void subscribe(struct bus *bus, struct bytes room, const char *subject)
 {
+    if (bus->nats == NULL) {
+        return; /* it ended before NATS was ever there */
+    }
     struct subscription *subscription = mem_alloc(sizeof(*subscription));
     *subscription = (struct subscription){.room = bytes_to_string(room)};
     natsStatus status =
@@ -210,7 +215,7 @@ static void subscription_free(struct subscription *subscription)
 
 static void publish(struct bus *bus, const struct command *command)
 {
-    if (natsConnection_Status(bus->nats) != NATS_CONN_STATUS_CONNECTED) {
+    if (bus->nats == NULL || natsConnection_Status(bus->nats) != NATS_CONN_STATUS_CONNECTED) {
         return; /* the hub asks again */
     }
     const char *reply = command->reply[0] != '\0' ? command->reply : NULL;
@@ -271,17 +276,41 @@ static void subscribe_to_replies(struct bus *bus)
     ASSERT(status == NATS_OK);
 }
 
+/* The loop that reads the commands is this thread's from beginning to end: see base/loop.h. */
+static void begin_commands(struct bus *bus)
+{
+    bus->thread_loop = h2o_evloop_create();
+    bus->command_queue = h2o_multithread_create_queue(bus->thread_loop);
+    h2o_multithread_register_receiver(bus->command_queue, &bus->commands, on_commands);
+    h2o_barrier_wait(&bus->thread_is_up);
+}
+
+static void end_commands(struct bus *bus)
+{
+    h2o_linklist_t *commands = &bus->commands._messages;
+    while (!h2o_linklist_is_empty(commands)) {
+        struct command *command = CONTAINER_OF(commands->next, struct command, message.link);
+        h2o_linklist_unlink(&command->message.link);
+        free(command);
+    }
+    h2o_multithread_unregister_receiver(bus->command_queue, &bus->commands);
+    loop_queue_free(bus->command_queue);
+    loop_free(bus->thread_loop);
+}
+
 static void *run_thread(void *user)
 {
     struct bus *bus = user;
+    begin_commands(bus);
     bus->nats = nats_connect(bus->options, &bus->is_closing);
     if (bus->nats != NULL) {
         subscribe_to_replies(bus);
         on_connected(bus->nats, bus);
     }
-    while (bus->nats != NULL && !bus->is_stopping) {
+    while (!bus->is_stopping) { /* until COMMAND_STOP, behind which nobody sends anything */
         h2o_evloop_run(bus->thread_loop, INT32_MAX);
     }
+    end_commands(bus);
     return NULL;
 }
 
@@ -318,20 +347,15 @@ static void on_mail(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messag
     }
 }
 
-/* What is left in the mailboxes at the end, when no other thread runs any more. */
+/* What is left in the mailbox at the end, when no other thread runs any more. */
 static void drop_mail(struct bus *bus)
 {
-    h2o_linklist_t *mails = &bus->mailbox._messages, *commands = &bus->commands._messages;
+    h2o_linklist_t *mails = &bus->mailbox._messages;
     while (!h2o_linklist_is_empty(mails)) {
         struct mail *mail = CONTAINER_OF(mails->next, struct mail, message.link);
         h2o_linklist_unlink(&mail->message.link);
         contract_free(mail->decoded);
         free(mail);
-    }
-    while (!h2o_linklist_is_empty(commands)) {
-        struct command *command = CONTAINER_OF(commands->next, struct command, message.link);
-        h2o_linklist_unlink(&command->message.link);
-        free(command);
     }
 }
 
@@ -437,17 +461,10 @@ struct bus *bus_new(h2o_loop_t *loop, const char *urls, struct bytes gateway_id,
     nats_SetMessageDeliveryPoolSize(1);
     bus->options = options;
     ASSERT(set_callbacks(options, bus) == NATS_OK);
-    bus->thread_loop = h2o_evloop_create();
-    bus->command_queue = h2o_multithread_create_queue(bus->thread_loop);
-    h2o_multithread_register_receiver(bus->command_queue, &bus->commands, on_commands);
+    h2o_barrier_init(&bus->thread_is_up, 2);
     ASSERT(pthread_create(&bus->thread, NULL, run_thread, bus) == 0);
+    h2o_barrier_wait(&bus->thread_is_up); /* commands may be sent from here on */
     return bus;
-}
-
-static void destroy_queue(h2o_multithread_queue_t *queue)
-{
-    h2o_multithread_destroy_queue(queue);
-    free(queue); /* which libh2o 2.2 closes and forgets */
 }
 
 static void free_subscriptions(struct bus *bus)
@@ -486,10 +503,7 @@ void bus_free(struct bus *bus)
     natsOptions_Destroy(bus->options);
     nats_CloseAndWait(CLOSE_WAIT_MS); /* no callback runs any more */
     drop_mail(bus);
-    h2o_multithread_unregister_receiver(bus->command_queue, &bus->commands);
-    destroy_queue(bus->command_queue);
-    h2o_evloop_destroy(bus->thread_loop);
     h2o_multithread_unregister_receiver(bus->mail_queue, &bus->mailbox);
-    destroy_queue(bus->mail_queue);
+    loop_queue_free(bus->mail_queue);
     free(bus);
 }

@@ -3,6 +3,7 @@
 #include "base/admin.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/random.h"
 #include "bus.h"
 #include "gateway_metrics.h"
@@ -427,6 +428,6 @@ void gateway_free(struct gateway *gateway)
     assets_free(gateway->page);
     assets_free(gateway->client_bundles);
     timers_release(&gateway->timers);
-    h2o_evloop_destroy(gateway->loop);
+    loop_free(gateway->loop);
     free(gateway);
 }
