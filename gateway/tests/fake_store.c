@@ -248,6 +248,9 @@ void fake_store_restore_backup(struct fake_store *store, size_t kept)
     for (size_t i = 0; i < store->room_count; i++) {
         struct fake_room *room = &store->rooms[i];
         room_cut(room, kept);
+        while (room->epochs[room->epoch_count - 1].first_id > room->head + 1) {
+            room->epoch_count--; /* the backup is older than that epoch */
+        }
         ASSERT(room->epoch_count < FAKE_EPOCHS_MAX);
         room->epochs[room->epoch_count++] =
             (struct contract_epoch_start){.epoch = store->epoch, .first_id = room->head + 1};

@@ -211,6 +211,24 @@ TEST(a_restored_backup_cuts_members_back_and_tells_them)
     fake_client_saw(ann, "ack 11 ok 7, gap 7-10 epoch, #7 new");
 }
 
+TEST(two_backups_restored_in_a_row_cut_back_to_where_the_first_began)
+{
+    struct fake_client *ann = joined("ann", 0, "");
+    ann->is_quiet = true;
+    for (int i = 0; i < 10; i++) {
+        fake_client_send(ann, "/", "old", "");
+    }
+    fake_world_run(&world, 50);
+    buf_clear(&ann->seen);
+    fake_store_restore_backup(&world.store, 4);
+    fake_store_fill(&world.store, BYTES("lobby"), "new", 3);
+    fake_store_restore_backup(&world.store, 6);
+    ann->is_quiet = false;
+    fake_client_send(ann, "/", "newer", "");
+    fake_world_run(&world, 50);
+    fake_client_saw(ann, "ack 11 ok 7, gap 5-10 epoch, #5 new5, #6 new6, #7 newer");
+}
+
 TEST(who_was_away_when_a_backup_was_restored_is_told_and_misses_nothing_of_the_new_life)
 {
     fake_gateway_start(&world, 1, NULL);
@@ -471,6 +489,7 @@ TEST_MAIN(
     IN_A_WORLD(an_offset_past_the_stores_head_is_as_if_absent),
     IN_A_WORLD(a_client_that_leaves_while_its_join_is_held_leaves_nothing_behind),
     IN_A_WORLD(a_restored_backup_cuts_members_back_and_tells_them),
+    IN_A_WORLD(two_backups_restored_in_a_row_cut_back_to_where_the_first_began),
     IN_A_WORLD(who_was_away_when_a_backup_was_restored_is_told_and_misses_nothing_of_the_new_life),
     IN_A_WORLD(a_bare_server_offset_is_of_the_epoch_that_the_client_last_saw),
     IN_A_WORLD(a_cut_that_was_told_is_not_told_again_to_who_has_seen_the_new_life),

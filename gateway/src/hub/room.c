@@ -213,17 +213,22 @@ static void adopt_epochs(struct room *room, const struct contract_query_reply *r
     room->epoch = reply->range.epoch;
 }
 
-/* The id with which the room's current epoch began. */
-static uint64_t epoch_first_id(const struct room *room)
+/* The first id that @epoch, which is over, has not in common with the current one; 0 when that is forgotten. */
+static uint64_t first_id_after(const struct room *room, uint64_t epoch)
 {
-    return room->epoch_count == 0 ? 1 : room->epochs[room->epoch_count - 1].first_id;
+    for (uint32_t i = 0; i < room->epoch_count; i++) {
+        if (room->epochs[i].epoch > epoch) {
+            bool is_cut_off = i == 0 && room->epoch_count == ROOM_EPOCHS_MAX;
+            return is_cut_off ? 0 : room->epochs[i].first_id;
+        }
+    }
+    return 0;
 }
 
-/* Ids from here on mean something else now: whoever has seen them is told, and goes on from there.
+/* Ids from @first on mean something else now: whoever has seen them is told, and goes on from there.
  */
-static void cut_members(struct room *room)
+static void cut_members(struct room *room, uint64_t first)
 {
-    uint64_t first = epoch_first_id(room);
     for (uint32_t i = 0; i < room->member_count; i++) {
         member_cut_cursor(room->members[i], first);
     }
@@ -247,13 +252,15 @@ static void on_opened(struct room *room, const struct contract_query_reply *repl
     room_append_messages(room, reply->range.first_id, reply->range.messages, count, now_ms);
     heads_timer_restart(room, now_ms);
     bool is_new_epoch = old_epoch != 0 && room->epoch != old_epoch;
+    /* Where more than one epoch began meanwhile, the first one cut deepest. */
+    uint64_t first = is_new_epoch ? MAX_OF(first_id_after(room, old_epoch), (uint64_t)1) : 0;
     if (is_new_epoch) {
         page_drop_room(&hub->pages, room, now_ms);
-        cut_members(room);
+        cut_members(room, first);
     }
     hub_tell(hub, &(struct hub_event){.type = is_new_epoch ? HUB_EPOCH_CHANGED : HUB_ROOM_OPENED,
                                       .room = room_name(room),
-                                      .id = is_new_epoch ? epoch_first_id(room) : room->log.head});
+                                      .id = is_new_epoch ? first : room->log.head});
     ahead_drain(room, now_ms);
     if (room->ahead_count > 0 || room->store_head > room->log.head) {
         timers_set(hub->timers, &room->ahead_timer, now_ms + AHEAD_WAIT_MS);
@@ -545,17 +552,12 @@ enum room_offset_result room_translate_offset(const struct room *room, uint64_t 
         *ret_id = id;
         return id > room->log.head ? ROOM_OFFSET_AHEAD : ROOM_OFFSET_OK;
     }
-    for (uint32_t i = 0; i < room->epoch_count; i++) {
-        if (room->epochs[i].epoch <= epoch) {
-            continue;
-        }
-        if (i == 0 && room->epoch_count == ROOM_EPOCHS_MAX) {
-            break; /* where that epoch ended is forgotten */
-        }
-        *ret_id = MIN_OF(id, room->epochs[i].first_id - 1);
-        return *ret_id == id ? ROOM_OFFSET_OK : ROOM_OFFSET_CUT;
+    uint64_t first = first_id_after(room, epoch);
+    if (first == 0) {
+        return ROOM_OFFSET_INVALID;
     }
-    return ROOM_OFFSET_INVALID;
+    *ret_id = MIN_OF(id, first - 1);
+    return *ret_id == id ? ROOM_OFFSET_OK : ROOM_OFFSET_CUT;
 }
 
 /* --- what NATS brings
