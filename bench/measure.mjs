@@ -1,5 +1,5 @@
 /** Measures everything, several rounds in turn, and writes bench/results/<date>.md. Started by bench/run. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { loadavg } from 'node:os';
 import { ackTable, fanoutTable, idleTable } from './report.mjs';
@@ -44,6 +44,12 @@ async function told(what, measurement) {
   return figures;
 }
 
+/** CPU time of the machine since it began, in ticks: all of it, and what its host gave to others (see proc(5)). */
+function machineTicks() {
+  const [, ...ticks] = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0].split(/\s+/).map(Number);
+  return { all: ticks.slice(0, 8).reduce((sum, value) => sum + value, 0), stolen: ticks[7] };
+}
+
 /** Appends to the list of a key. */
 function keep(map, key, value) {
   map.set(key, [...(map.get(key) ?? []), value]);
@@ -71,7 +77,7 @@ async function measureAll(system) {
   return result;
 }
 
-function write(result, about, loadBefore) {
+function write(result, about) {
   const figures = [
     '## Fan-out',
     '',
@@ -104,7 +110,6 @@ function write(result, about, loadBefore) {
     `highest. How it is measured, and what it does not say: [README](../README.md). Every run: [${name}.jsonl](${name}.jsonl).`,
     '',
     ...about,
-    `- Load of the machine before: ${loadBefore.toFixed(2)}`,
     '',
   ];
   return { name, text: [...head, ...figures].join('\n'), figures: figures.join('\n') };
@@ -117,11 +122,15 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
     process.exit(1);
   });
 const [loadBefore] = loadavg();
+const before = machineTicks();
 let status = 0;
 try {
   await system.start();
   const result = await measureAll(system);
-  const { name, text, figures } = write(result, await describe(system.folder), loadBefore);
+  const after = machineTicks();
+  const stolen = (100 * (after.stolen - before.stolen)) / (after.all - before.all);
+  const quiet = `- Load average before: ${loadBefore.toFixed(2)}; CPU time that the host gave to others meanwhile: ${stolen.toFixed(1)} %`;
+  const { name, text, figures } = write(result, [...(await describe(system.folder)), quiet]);
   await mkdir(RESULTS, { recursive: true });
   await writeFile(`${RESULTS}/${name}.md`, text);
   await writeFile(`${RESULTS}/${name}.jsonl`, log.map((run) => JSON.stringify(run) + '\n').join(''));
