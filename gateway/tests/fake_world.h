@@ -52,6 +52,7 @@ struct fake_place {
     char namespace[CONTRACT_ROOM_BYTES_MAX + 2];
     bool is_joined;
     bool is_recovered; /* of the last CONNECT */
+    bool is_fresh;     /* nothing came since */
     bool no_echo;
     char sid[64];
     char pid[600];

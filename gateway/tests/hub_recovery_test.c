@@ -193,7 +193,61 @@ TEST(a_client_that_leaves_while_its_join_is_held_leaves_nothing_behind)
     assert_int_equal(hub_stats(world.gateways[0].hub)->rooms, 0);
 }
 
+/* Comes back over a socket that takes @window bytes and goes then; and once more. */
+static void come_back_twice(struct fake_client *client, unsigned gateway, size_t window)
+{
+    client->window = window;
+    come_back(client, gateway);
+    client->window = SIZE_MAX;
+    come_back(client, gateway);
+}
+
+TEST(a_gap_that_did_not_get_through_is_told_again)
+{
+    struct hub_settings settings = fake_settings(&world);
+    settings.recovery_max = 100;
+    fake_gateway_start(&world, 1, &settings);
+    fake_store_fill(&world.store, BYTES("lobby"), "m", 9);
+    for (size_t window = 100; window < 500; window += 7) {
+        struct fake_client *ann = joined("ann", 0, "\"serverOffset\":0");
+        ann->is_quiet = true;
+        fake_client_drop(ann);
+        fake_store_fill(&world.store, BYTES("lobby"), "m", 200);
+        hub_on_bus_restored(world.gateways[0].hub, world.now_ms);
+        hub_on_bus_restored(world.gateways[1].hub, world.now_ms);
+        fake_world_run(&world, 100);
+        come_back_twice(ann, 1, window);
+        assert_int_equal(ann->places[0].next_id,
+                         fake_store_room(&world.store, BYTES("lobby"))->head + 1);
+        fake_client_drop(ann);
+        world.client_count--;
+        fake_client_free(ann);
+    }
+}
+
 /* --- epochs --- */
+
+TEST(a_cut_that_did_not_get_through_is_told_again)
+{
+    for (size_t window = 100; window < 500; window += 7) {
+        struct fake_client *ann = fake_client_new(&world, "ann");
+        fake_store_fill(&world.store, BYTES("lobby"), "old", 20);
+        fake_client_connect(ann, &world.gateways[0]);
+        fake_client_join(ann, "/", "\"serverOffset\":0");
+        fake_world_run(&world, 100);
+        fake_gateway_kill(&world.gateways[0]);
+        fake_store_restore_backup(&world.store, 10);
+        world.store.rooms[0].epochs[1] =
+            world.store.rooms[0].epochs[world.store.rooms[0].epoch_count - 1];
+        world.store.rooms[0].epoch_count = 2;
+        fake_gateway_start(&world, 0, NULL);
+        come_back_twice(ann, 0, window);
+        assert_int_equal(ann->places[0].next_id, 11);
+        fake_client_drop(ann);
+        world.client_count--;
+        fake_client_free(ann);
+    }
+}
 
 TEST(a_restored_backup_cuts_members_back_and_tells_them)
 {
@@ -488,6 +542,8 @@ TEST_MAIN(
     IN_A_WORLD(an_offset_past_this_gateways_head_waits_for_the_store),
     IN_A_WORLD(an_offset_past_the_stores_head_is_as_if_absent),
     IN_A_WORLD(a_client_that_leaves_while_its_join_is_held_leaves_nothing_behind),
+    IN_A_WORLD(a_gap_that_did_not_get_through_is_told_again),
+    IN_A_WORLD(a_cut_that_did_not_get_through_is_told_again),
     IN_A_WORLD(a_restored_backup_cuts_members_back_and_tells_them),
     IN_A_WORLD(two_backups_restored_in_a_row_cut_back_to_where_the_first_began),
     IN_A_WORLD(who_was_away_when_a_backup_was_restored_is_told_and_misses_nothing_of_the_new_life),

@@ -175,6 +175,7 @@ struct start {
     uint64_t id;
     bool is_given;       /* by an offset that counts; else the newest messages are sent */
     bool is_pid_current; /* the token may be resumed as it is */
+    bool has_seen;       /* latest_… is of a message that came, not of the token */
     uint64_t latest_epoch, latest_id; /* the last that the client has seen, in its own order */
     uint64_t cut_from; /* 0: none; what it saw as cut_from..latest_id is something else now */
 };
@@ -192,9 +193,10 @@ static bool start_consider(struct start *start, const struct room *room, uint64_
     case ROOM_OFFSET_OK: start->is_pid_current |= is_pid; break;
     }
     epoch = epoch == 0 ? room->epoch : epoch;
-    bool is_latest = !start->is_given || epoch > start->latest_epoch ||
+    bool is_latest = !start->has_seen || epoch > start->latest_epoch ||
                      (epoch == start->latest_epoch && id >= start->latest_id);
-    if (is_latest) { /* who has seen a later epoch was told of the cut before it */
+    if (is_latest) {               /* who has seen a later epoch was told of the cut before it */
+        start->has_seen = !is_pid; /* a token's start was only sent */
         start->latest_epoch = epoch;
         start->latest_id = id;
         start->cut_from = here < id ? here + 1 : 0;
@@ -309,7 +311,8 @@ static void join_at(struct member *member, const struct start *start, uint64_t n
         accept_resumed(member, now_ms);
     } else {
         *(start->is_given ? &hub->stats.joins_caught_up : &hub->stats.joins_new) += 1;
-        accept_new(member, begin);
+        /* Not from behind a gap that the client may never hear of, if the connection ends now. */
+        accept_new(member, start->is_given ? start->id : begin);
     }
     if (start->cut_from != 0) {
         member_tell_gap(member, start->cut_from, start->latest_id, "epoch");
