@@ -141,3 +141,23 @@ promise('a_packet_of_the_largest_size_is_read', {}, async (t) => {
     raw.send(packet);
     assert.match(await raw.text(), /^43.*5\[\{"status":"error","code":"too_large"/);
 });
+
+// Each joins, speaks and goes within a few ms, one byte a write, so that the gateway's threads are busy all the time.
+promise('among_thousands_of_short_connections_each_gets_its_own_bytes', {}, async (t) => {
+    const rooms = Array.from({ length: 7 }, freshRoom);
+    let begun = 0;
+    const speak = async () => {
+        while (begun < 6000) {
+            const n = begun++;
+            const room = rooms[n % rooms.length];
+            const raw = await RawWebSocket.join(t, stack.urls[0], room, { echo: false });
+            for (const byte of frame({ payload: `42/${room},1["chat message","from ${n}"]` })) {
+                raw.write(Buffer.from([byte]));
+                await new Promise(setImmediate);
+            }
+            await raw.textLike((text) => text.startsWith(`43/${room},1[{"status":"ok"`));
+            raw.socket.destroy();
+        }
+    };
+    await Promise.all(Array.from({ length: 16 }, speak));
+});
