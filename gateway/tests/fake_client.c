@@ -70,12 +70,19 @@ static bool is_unwanted(struct fake_client *client, const struct fake_place *pla
            bytes_equal(buf_bytes(&room->messages[id - 1].session), bytes_of_string(place->sid));
 }
 
-static void check_order(struct fake_client *client, const struct fake_place *place, uint64_t id)
+/* The id that @place waits for, given that @id has come: its own in between, which it does not want, never come. */
+static uint64_t next_wanted(struct fake_client *client, const struct fake_place *place, uint64_t id)
 {
     uint64_t next = place->next_id;
     while (next != 0 && next < id && is_unwanted(client, place, next)) {
         next++;
     }
+    return next;
+}
+
+static void check_order(struct fake_client *client, const struct fake_place *place, uint64_t id)
+{
+    uint64_t next = next_wanted(client, place, id);
     if (next != 0 && next != id) {
         fake_failed("%s in %s got %llu instead of %llu", client->username, place->namespace,
                     (unsigned long long)id, (unsigned long long)next);
@@ -140,15 +147,16 @@ static void on_gap(struct fake_client *client, struct fake_place *place, struct 
         fake_failed("%s was told of the gap %llu-%llu", client->username, (unsigned long long)from,
                     (unsigned long long)to);
     }
+    uint64_t next = next_wanted(client, place, from);
     /* Who comes back having seen nothing behind a gap is told of it once more. */
-    bool is_again = place->is_fresh && from < place->next_id && to + 1 >= place->next_id;
-    if (!is_epoch && place->next_id != 0 && from != place->next_id && !is_again) {
+    bool is_again = place->is_fresh && from < next && to + 1 >= next;
+    if (!is_epoch && next != 0 && from != next && !is_again) {
         fake_failed("%s was told of a gap from %llu, but wants %llu", client->username,
-                    (unsigned long long)from, (unsigned long long)place->next_id);
+                    (unsigned long long)from, (unsigned long long)next);
     }
-    if (is_epoch && place->next_id != 0 && from > place->next_id) {
+    if (is_epoch && next != 0 && from > next) {
         fake_failed("%s was told of a new epoch from %llu, but wants %llu", client->username,
-                    (unsigned long long)from, (unsigned long long)place->next_id);
+                    (unsigned long long)from, (unsigned long long)next);
     }
     place->is_fresh = false;
     place->next_id = is_epoch ? from : to + 1;
