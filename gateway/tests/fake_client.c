@@ -83,12 +83,11 @@ static uint64_t next_wanted(struct fake_client *client, const struct fake_place 
 static void check_order(struct fake_client *client, const struct fake_place *place, uint64_t id)
 {
     uint64_t next = next_wanted(client, place, id);
-    if (next != 0 && next != id) {
+    /* Which ones were its own in a life of the store that is over, nobody knows any more. */
+    bool is_unknown = place->no_echo && client->world->store.epoch > 1 && next < id;
+    if (next != 0 && next != id && !is_unknown) {
         fake_failed("%s in %s got %llu instead of %llu", client->username, place->namespace,
                     (unsigned long long)id, (unsigned long long)next);
-    }
-    if (is_unwanted(client, place, id)) {
-        fake_failed("%s got its own message %llu", client->username, (unsigned long long)id);
     }
 }
 
@@ -98,6 +97,9 @@ static void check_text(struct fake_client *client, const struct fake_place *plac
     struct fake_room *room = room_of(client, place);
     if (place->epoch != client->world->store.epoch) {
         return; /* of a life that the store has forgotten */
+    }
+    if (is_unwanted(client, place, id)) {
+        fake_failed("%s got its own message %llu", client->username, (unsigned long long)id);
     }
     struct buf quoted = BUF_INIT;
     if (id <= room->head) {
@@ -150,6 +152,10 @@ static void on_gap(struct fake_client *client, struct fake_place *place, struct 
     uint64_t next = next_wanted(client, place, from);
     /* Who comes back having seen nothing behind a gap is told of it once more. */
     bool is_again = place->is_fresh && from < next && to + 1 >= next;
+    bool is_unknown = place->no_echo && client->world->store.epoch > 1 && next < from;
+    if (is_unknown) {
+        next = from;
+    }
     if (!is_epoch && next != 0 && from != next && !is_again) {
         fake_failed("%s was told of a gap from %llu, but wants %llu", client->username,
                     (unsigned long long)from, (unsigned long long)next);
