@@ -7,25 +7,30 @@
 
 enum { PIECES_MAX = 64 };
 
-enum transport_state { TRANSPORT_OPEN, TRANSPORT_LINGERING, TRANSPORT_DOOMED };
+enum transport_state { TRANSPORT_OPEN, TRANSPORT_CLOSING, TRANSPORT_LINGERING, TRANSPORT_DOOMED };
 
 struct transport {
     struct transports *all;
     h2o_socket_t *socket;
     struct client *client;
-    struct list link;       /* all->open, lingering or doomed */
-    struct list unfinished; /* all->unfinished */
-    uint8_t state;          /* enum transport_state */
-    bool is_blocked;        /* waits until the socket can be written to */
-    uint64_t lingers_until_ms;
+    struct list link;         /* all->open, leaving or doomed */
+    struct list unfinished;   /* all->unfinished */
+    uint8_t state;            /* enum transport_state */
+    bool is_blocked;          /* waits until the socket can be written to */
+    uint64_t leaves_until_ms; /* of CLOSING and LINGERING */
 };
+
+static bool holds_slot(const struct transport *transport)
+{
+    return transport->state == TRANSPORT_OPEN || transport->state == TRANSPORT_CLOSING;
+}
 
 static void doom(struct transport *transport)
 {
     if (transport->state == TRANSPORT_DOOMED) {
         return;
     }
-    transport->all->open_count -= transport->state == TRANSPORT_OPEN;
+    transport->all->open_count -= holds_slot(transport);
     transport->state = TRANSPORT_DOOMED;
     list_leave(&transport->unfinished);
     list_leave(&transport->link);
@@ -33,36 +38,49 @@ static void doom(struct transport *transport)
     h2o_socket_read_stop(transport->socket);
 }
 
-static void linger(struct transport *transport)
+/* Gives @transport TRANSPORT_LINGER_MS from now on, behind all that have theirs already. */
+static void leave_later(struct transport *transport, enum transport_state state)
 {
     struct transports *all = transport->all;
-    if (transport->state != TRANSPORT_OPEN) {
-        return;
+    transport->state = state;
+    transport->leaves_until_ms = clock_monotonic_ms() + TRANSPORT_LINGER_MS;
+    list_leave(&transport->link);
+    list_append(&all->leaving, &transport->link);
+    if (!timer_is_set(&all->leave_timer)) {
+        timers_set(all->timers, &all->leave_timer, transport->leaves_until_ms);
     }
+}
+
+static void linger(struct transport *transport)
+{
     if (shutdown(h2o_socket_get_fd(transport->socket), SHUT_WR) != 0) {
         doom(transport);
         return;
     }
-    all->open_count--;
-    transport->state = TRANSPORT_LINGERING;
-    transport->lingers_until_ms = clock_monotonic_ms() + TRANSPORT_LINGER_MS;
+    transport->all->open_count--;
     list_leave(&transport->unfinished);
-    list_leave(&transport->link);
-    list_append(&all->lingering, &transport->link);
-    if (!timer_is_set(&all->linger_timer)) {
-        timers_set(all->timers, &all->linger_timer, transport->lingers_until_ms);
-    }
+    leave_later(transport, TRANSPORT_LINGERING);
 }
 
-static void on_linger_due(struct timer *timer, uint64_t now_ms)
+/* Has the kernel forget what it holds for a peer that does not read, instead of keeping it for minutes. */
+static void discard_unsent(struct transport *transport)
 {
-    struct transports *all = CONTAINER_OF(timer, struct transports, linger_timer);
+    struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(h2o_socket_get_fd(transport->socket), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+}
+
+static void on_leave_due(struct timer *timer, uint64_t now_ms)
+{
+    struct transports *all = CONTAINER_OF(timer, struct transports, leave_timer);
     struct list *node;
-    while ((node = list_first(&all->lingering)) != NULL) {
+    while ((node = list_first(&all->leaving)) != NULL) {
         struct transport *transport = CONTAINER_OF(node, struct transport, link);
-        if (transport->lingers_until_ms > now_ms) {
-            timers_set(all->timers, timer, transport->lingers_until_ms);
+        if (transport->leaves_until_ms > now_ms) {
+            timers_set(all->timers, timer, transport->leaves_until_ms);
             return;
+        }
+        if (transport->state == TRANSPORT_CLOSING) {
+            discard_unsent(transport);
         }
         doom(transport);
     }
@@ -117,7 +135,10 @@ void transport_flush(struct client *client)
 {
     struct transport *transport = client_transport(client);
     struct eio_session *session = client_session(client);
-    if (transport->state != TRANSPORT_OPEN || transport->is_blocked) {
+    if (transport->state == TRANSPORT_OPEN && session->state != EIO_STATE_OPEN) {
+        leave_later(transport, TRANSPORT_CLOSING);
+    }
+    if (!holds_slot(transport) || transport->is_blocked) {
         return;
     }
     enum write_result result = WRITE_ALL;
@@ -133,7 +154,7 @@ void transport_flush(struct client *client)
     case WRITE_BLOCKED: wait_until_writable(transport); break;
     case WRITE_FAILED: doom(transport); break;
     case WRITE_NOTHING_LEFT:
-        if (session->state != EIO_STATE_OPEN) {
+        if (transport->state == TRANSPORT_CLOSING) {
             linger(transport);
         }
         break;
@@ -162,7 +183,7 @@ static void receive(struct transport *transport)
         h2o_buffer_consume(&socket->input, socket->input->size);
         return;
     }
-    if (transport->state == TRANSPORT_OPEN && socket->input->size > 0) {
+    if (holds_slot(transport) && socket->input->size > 0) {
         size_t taken = eio_session_receive(client_session(transport->client), socket->input->bytes,
                                            socket->input->size, clock_monotonic_ms());
         transport->all->bytes_in += taken;
@@ -186,10 +207,10 @@ void transports_init(struct transports *transports, struct hub *hub, struct time
 {
     *transports = (struct transports){.hub = hub, .timers = timers};
     list_init(&transports->open);
-    list_init(&transports->lingering);
+    list_init(&transports->leaving);
     list_init(&transports->doomed);
     list_init(&transports->unfinished);
-    timer_init(&transports->linger_timer, on_linger_due);
+    timer_init(&transports->leave_timer, on_leave_due);
 }
 
 void transport_open(struct transports *transports, h2o_socket_t *socket)
@@ -202,6 +223,7 @@ void transport_open(struct transports *transports, h2o_socket_t *socket)
     list_init(&transport->unfinished);
     list_append(&transports->open, &transport->link);
     transports->open_count++;
+    transports->socket_count++;
     socket->data = transport;
     transport->client = hub_client_open(transports->hub, transport, clock_monotonic_ms());
     h2o_socket_read_start(socket, on_read);
@@ -216,6 +238,7 @@ void transports_reap(struct transports *transports)
         eio_session_transport_closed(client_session(transport->client), clock_monotonic_ms());
         hub_client_free(transports->hub, transport->client);
         h2o_socket_close(transport->socket);
+        transports->socket_count--;
         free(transport);
     }
 }
@@ -239,7 +262,7 @@ void transports_doom_all(struct transports *transports)
 {
     struct list *node;
     while ((node = list_first(&transports->open)) != NULL ||
-           (node = list_first(&transports->lingering)) != NULL) {
+           (node = list_first(&transports->leaving)) != NULL) {
         doom(CONTAINER_OF(node, struct transport, link));
     }
 }

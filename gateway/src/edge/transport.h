@@ -4,10 +4,11 @@
  * Bytes that come in go to the client's session; what the session has goes out with one sendmsg(2) on the socket itself,
  * without a queue here: what the kernel does not take stays where it is until the socket can be written to again.
  *
- *             upgrade                 session CLOSING, all written          peer closed, or LINGER_MS
- *   (socket) ────────▶ OPEN ─────────────────────────────────────▶ LINGERING ────────────▶ DOOMED ──turn's end──▶ freed
- *                        └──── socket error, end of file ───────────────────────────────────▲
+ *             upgrade            session closes            all written                peer closed, or LINGER_MS
+ *   (socket) ────────▶ OPEN ────────────────▶ CLOSING ────────────▶ LINGERING ────────────▶ DOOMED ──turn's end──▶ freed
+ *                        └── socket error, end of file ─┴─── the same, or LINGER_MS ───────────▲
  *
+ * CLOSING has a close frame, and what was in front of it, still to write: a peer that reads nothing is not waited for.
  * LINGERING has shut down its sending side and reads what still comes: closing at once would let the kernel answer unread
  * bytes with a reset, which can overtake the close frame.
  *
@@ -34,11 +35,12 @@ struct transports {
     struct hub *hub;
     struct timers *timers;
     struct list open;
-    struct list lingering; /* in the order in which they began to */
+    struct list leaving; /* closing or lingering, in the order of their deadlines */
     struct list doomed;
     struct list unfinished; /* open, and have more to write than one turn takes */
-    struct timer linger_timer;
-    size_t open_count;
+    struct timer leave_timer;
+    size_t open_count;   /* closing ones too: they end with what is owed to their peers */
+    size_t socket_count; /* of all states: each is an open file */
     uint64_t bytes_in;
 };
 
