@@ -11,6 +11,7 @@ static_assert(H2O_VERSION_MAJOR == 2 && H2O_VERSION_MINOR == 2,
 enum { CLOSING_TURNS_MAX = 100, CLOSING_TURN_MS = 10 };
 
 struct http_connection {
+    struct http_connections *all;
     struct list link;
     h2o_socket_t *socket;
 };
@@ -18,12 +19,14 @@ struct http_connection {
 void http_connections_init(struct http_connections *connections)
 {
     list_init(&connections->open);
+    connections->count = 0;
 }
 
 static void on_close(void *user)
 {
     struct http_connection *connection = user;
     list_leave(&connection->link);
+    connection->all->count--;
     free(connection);
 }
 
@@ -31,7 +34,9 @@ void http_connections_accept(struct http_connections *connections, h2o_accept_ct
                              h2o_socket_t *socket)
 {
     struct http_connection *connection = mem_alloc(sizeof(*connection));
+    connection->all = connections;
     connection->socket = socket;
+    connections->count++;
     list_init(&connection->link);
     list_append(&connections->open, &connection->link);
     socket->on_close.cb = on_close;

@@ -14,6 +14,7 @@
 
 struct http_connections {
     struct list open;
+    size_t count;
 };
 
 void http_connections_init(struct http_connections *connections);

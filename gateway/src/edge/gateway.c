@@ -34,6 +34,7 @@ struct gateway {
     struct timer drain_timer;
     uint64_t drain_began_ms; /* 0: not draining */
     size_t drain_clients;    /* that were there when it began */
+    size_t sockets_max;      /* of clients: what the files allow */
     bool is_over;
 };
 
@@ -244,22 +245,30 @@ static void block_signals(void)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-/* A connection is an open file: takes as many as the system gives, and says so when they are too few. */
-static bool raise_open_files(int64_t connections_max, struct buf *ret_error)
+/*
+ * A connection is an open file: takes as many as the system gives, and says so when they are too few. Requests for the
+ * page, and WebSockets that do not know yet that they are, may be as many again.
+ */
+static bool raise_open_files(int64_t connections_max, size_t *ret_sockets_max,
+                             struct buf *ret_error)
 {
     struct rlimit limit;
     ASSERT(getrlimit(RLIMIT_NOFILE, &limit) == 0);
     rlim_t needed = (rlim_t)connections_max + OPEN_FILES_BESIDE_CLIENTS;
-    limit.rlim_cur = limit.rlim_max; /* requests for the page are connections too */
+    limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < needed) {
-        buf_append_format(ret_error,
-                          "CONNECTIONS_MAX is %lld, but this system lets a process have %llu open "
-                          "files only: set it to at "
-                          "most %llu, or raise the limit (ulimit -n)",
-                          (long long)connections_max, (unsigned long long)limit.rlim_cur,
-                          (unsigned long long)limit.rlim_cur - OPEN_FILES_BESIDE_CLIENTS);
+        buf_append_format(
+            ret_error,
+            "CONNECTIONS_MAX is %lld, but this system lets a process have %llu open "
+            "files only: set it to at "
+            "most %llu, or raise the limit (ulimit -n)",
+            (long long)connections_max, (unsigned long long)limit.rlim_cur,
+            (unsigned long long)MAX_OF(limit.rlim_cur, (rlim_t)OPEN_FILES_BESIDE_CLIENTS + 1) -
+                OPEN_FILES_BESIDE_CLIENTS);
         return false;
     }
+    *ret_sockets_max = MIN_OF((size_t)limit.rlim_cur - OPEN_FILES_BESIDE_CLIENTS,
+                              (size_t)connections_max * 2 + OPEN_FILES_BESIDE_CLIENTS);
     return true;
 }
 
@@ -338,6 +347,7 @@ static bool start_server(struct gateway *gateway, struct buf *ret_error)
         .port = (int)config->port,
         .access_log = (enum access_log_format)config->access_log,
         .connections_max = (size_t)config->connections_max,
+        .sockets_max = gateway->sockets_max,
     };
     struct admin_callbacks callbacks = {
         .write_unready = write_unready,
@@ -374,7 +384,7 @@ struct gateway *gateway_new(const struct gateway_config *config, struct buf *ret
     gateway->loop = h2o_evloop_create();
     timers_init(&gateway->timers);
     timer_init(&gateway->drain_timer, on_drain_tick);
-    bool is_started = raise_open_files(config->connections_max, ret_error) &&
+    bool is_started = raise_open_files(config->connections_max, &gateway->sockets_max, ret_error) &&
                       start_hub(gateway, ret_error) && start_server(gateway, ret_error);
     if (!is_started) {
         gateway_free(gateway);

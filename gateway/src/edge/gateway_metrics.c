@@ -80,6 +80,12 @@ static void write_edge(struct buf *out, const struct bus *bus_of,
                    (double)http.refused_full);
     metrics_sample(out, "parley_handshakes_refused_total", "reason=\"draining\"",
                    (double)http.refused_draining);
+    metrics_single(out, "parley_sockets_refused_total", METRIC_COUNTER,
+                   "Connections closed at once because all files are taken.",
+                   (double)http.sockets_refused);
+    metrics_family(out, "parley_sockets", METRIC_GAUGE, "Sockets of clients that are open.");
+    metrics_sample(out, "parley_sockets", "kind=\"http\"", (double)http.http_sockets);
+    metrics_sample(out, "parley_sockets", "kind=\"websocket\"", (double)transports->socket_count);
     metrics_single(out, "parley_received_bytes_total", METRIC_COUNTER,
                    "Bytes read from clients' sockets.", (double)transports->bytes_in);
 }

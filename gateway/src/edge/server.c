@@ -200,7 +200,13 @@ static void on_connection(h2o_socket_t *listener, const char *error)
     /* All that wait: a storm of clients should not need a loop turn each. */
     for (int i = 0;
          error == NULL && i < 64 && (socket = h2o_evloop_socket_accept(listener)) != NULL; i++) {
-        http_connections_accept(&server->connections, &server->accept, socket);
+        if (server->connections.count + server->transports->socket_count >=
+            server->settings.sockets_max) {
+            server->stats.sockets_refused++;
+            h2o_socket_close(socket);
+        } else {
+            http_connections_accept(&server->connections, &server->accept, socket);
+        }
     }
 }
 
@@ -284,5 +290,7 @@ void server_free(struct server *server)
 
 struct server_stats server_stats(const struct server *server)
 {
-    return server->stats;
+    struct server_stats stats = server->stats;
+    stats.http_sockets = server->connections.count;
+    return stats;
 }

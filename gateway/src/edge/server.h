@@ -17,7 +17,12 @@ struct server_settings {
     const char *host;
     int port; /* 0: any free one */
     enum access_log_format access_log;
-    size_t connections_max;
+    size_t connections_max; /* WebSockets */
+    /*
+     * All sockets of clients, requests for the page too. What is more is closed as soon as it is accepted: left alone, a
+     * connection that no file is free for would wake the loop for ever.
+     */
+    size_t sockets_max;
 };
 
 struct server;
@@ -43,6 +48,8 @@ struct server_stats {
     uint64_t refused_full;     /* 503: CONNECTIONS_MAX */
     uint64_t refused_draining; /* 503 */
     uint64_t refused_bad;      /* 400 and the like */
+    uint64_t sockets_refused;  /* closed at once: too many files */
+    size_t http_sockets;       /* that are open now, and no WebSockets */
 };
 
 struct server_stats server_stats(const struct server *server);
