@@ -40,6 +40,7 @@ static void on_connected(natsConnection *connection, void *user)
     (void)connection;
     struct bus *bus = user;
     LOG(LOG_INFO, "nats_connected", F_BYTES("url", buf_bytes(&bus->public_url)));
+    bus->callbacks.on_connected(bus->callbacks.user);
 }
 
 static void on_reconnected(natsConnection *connection, void *user)
@@ -106,7 +107,6 @@ static void *run_connector(void *user)
     if (connection != NULL) {
         atomic_store(&bus->connection, connection);
         on_connected(connection, bus);
-        bus->callbacks.on_connected(bus->callbacks.user);
     }
     return NULL;
 }

@@ -33,7 +33,7 @@ struct bus;
 struct bus_callbacks {
     /* Takes @request: it must end in bus_reply(). */
     void (*on_request)(void *user, struct bus_request *request);
-    /* NATS is there for the first time: bus_receive() may be called. In a thread of its own. */
+    /* NATS is there, or there again: bus_receive() may be called. In a thread of the bus's or of nats.c's. */
     void (*on_connected)(void *user);
     void *user;
 };

@@ -68,10 +68,8 @@ static void try_to_connect(struct lane *lane)
         LOG(LOG_INFO, "postgres_connected", F_STR("lane", lane->name));
         lane->connect_backoff_ms = 0;
         atomic_store(&lane->is_connected, true);
-        if (!lane->was_ready) {
-            lane->was_ready = true;
-            lane->setup.events.on_ready(lane->setup.events.user);
-        }
+        lane->was_ready = true;
+        lane->setup.events.on_ready(lane->setup.events.user);
     } else {
         if (lane->connect_backoff_ms == 0) { /* once, and not again for every attempt */
             LOG(LOG_WARN, "postgres_unreachable", F_STR("lane", lane->name),

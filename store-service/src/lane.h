@@ -17,7 +17,7 @@ struct lane;
 
 /* What a lane tells about itself; called in its thread. */
 struct lane_events {
-    /* The lane (or, for the store, NATS) is connected for the first time. */
+    /* The lane (or, for the store, NATS) is connected; again after every loss. */
     void (*on_ready)(void *user);
     /*
      * Before it ever was, Postgres refused in a way that waiting does not change: @why is a sentence for the user. The

@@ -2,7 +2,7 @@
  * main.c - parley-store: settings, signals, the admin port; the rest is store.h.
  *
  * The main thread runs a libh2o loop for the admin port. Two descriptors wake it: a signalfd for SIGTERM and SIGINT, and
- * an eventfd that lanes write to when the first of them is ready, or sees that the settings are wrong.
+ * an eventfd that lanes and NATS write to when they are connected, or see that the settings are wrong.
  */
 #include "base/admin.h"
 #include "base/log.h"

@@ -23,7 +23,7 @@ struct store {
     bool receives;
 };
 
-/* In the bus's thread. */
+/* In a thread of the bus's or of nats.c's. */
 static void on_connected(void *user)
 {
     struct store *store = user;

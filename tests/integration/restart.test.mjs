@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { range, someoneIn } from './harness/person.mjs';
 import { promise } from './harness/promise.mjs';
 import { freshRoom, ownStack } from './harness/stack.mjs';
+import { eventually } from './harness/wait.mjs';
 
 const stack = ownStack({ gateways: 2, stores: 2 });
 
@@ -109,3 +110,21 @@ for (const [how, hide, show] of [
         assert.equal((await anna.say('hello')).id, '1');
     });
 }
+
+promise('a_store_serves_when_NATS_comes_while_postgres_is_away', { of: stack }, async (t) => {
+    await Promise.all(stack.stores.map((store) => store.kill()));
+    await stack.nats.kill();
+    const [store] = stack.stores;
+    await store.launch();
+    const lanes = () => store.metrics().then((text) => Number(text.match(/^parley_store_postgres_connected_lanes (\d+)$/m)[1]));
+    await eventually(async () => (await lanes()) > 0, 'the store to find Postgres');
+    await stack.postgres.stop();
+    await eventually(async () => (await lanes()) === 0, 'the store to lose Postgres');
+    await stack.nats.start();
+    await store.child.line(/^event=nats_connected /);
+    await stack.postgres.start();
+    await store.ready();
+    const anna = await someoneIn(t, stack.urls[0], { room: freshRoom() });
+    assert.equal((await anna.say('hello')).id, '1');
+    await Promise.all(stack.stores.slice(1).map((other) => other.start()));
+});
