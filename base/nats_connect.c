@@ -120,3 +120,13 @@ natsConnection *nats_connect(natsOptions *options, const atomic_bool *is_closing
     }
     return NULL;
 }
+
+void nats_check_payload(natsConnection *connection, size_t bytes)
+{
+    int64_t max = natsConnection_GetMaxPayload(connection);
+    if (max < (int64_t)bytes) {
+        LOG(LOG_ERROR, "nats_max_payload_too_small", F_INT("max_payload", max),
+            F_INT("needed", bytes),
+            F_STR("hint", "raise max_payload in the configuration of the NATS of NATS_URL"));
+    }
+}

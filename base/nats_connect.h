@@ -29,4 +29,7 @@ MUST_USE natsOptions *nats_options_new(const char *urls, const char *name, struc
  */
 MUST_USE natsConnection *nats_connect(natsOptions *options, const atomic_bool *is_closing);
 
+/* Logs an error where the server does not take messages of @bytes (its max_payload): whatever is that long gets lost. */
+void nats_check_payload(natsConnection *connection, size_t bytes);
+
 #endif

@@ -37,9 +37,9 @@ struct bus {
 
 static void on_connected(natsConnection *connection, void *user)
 {
-    (void)connection;
     struct bus *bus = user;
     LOG(LOG_INFO, "nats_connected", F_BYTES("url", buf_bytes(&bus->public_url)));
+    nats_check_payload(connection, CONTRACT_MESSAGE_BYTES_MAX);
     bus->callbacks.on_connected(bus->callbacks.user);
 }
 

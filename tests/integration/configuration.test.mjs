@@ -2,10 +2,11 @@
  * A wrong setting ends a program at its start, with one sentence that names the setting and says what to do.
  */
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import { Child } from './harness/child.mjs';
-import { BIN_DIR, ROOT } from './harness/parley.mjs';
+import { BIN_DIR, Gateway, ROOT, Store } from './harness/parley.mjs';
 import { promise } from './harness/promise.mjs';
 import { ownStack } from './harness/stack.mjs';
 import { within } from './harness/wait.mjs';
@@ -80,6 +81,23 @@ promise('a_port_in_use_is_told_in_one_sentence', { of: stack }, async (t) => {
     ]) {
         const child = await run(path.basename(program.binary), { ...program.env, [setting]: port });
         assert.ok(assertSentence(child, setting).includes(port));
+    }
+});
+
+promise('a_NATS_that_takes_only_short_messages_is_told', { of: stack }, async (t) => {
+    const configuration = stack.file('short.conf');
+    await writeFile(configuration, 'max_payload: 65536\n');
+    const nats = new Child('nats', 'nats-server', ['-c', configuration, '-a', '127.0.0.1', '-p', '-1']);
+    t.after(() => nats.end());
+    const [, port] = await nats.line(/Listening for client connections on 127\.0\.0\.1:(\d+)/);
+    const env = { NATS_URL: `nats://127.0.0.1:${port}` };
+    for (const program of [
+        new Gateway('gateway', { ...stack.gateways[0].env, ...env }),
+        new Store('store', { ...stack.stores[0].env, ...env }),
+    ]) {
+        stack.adopt(program);
+        await program.launch();
+        await program.child.line(/^event=nats_max_payload_too_small level=error .*max_payload=65536 needed=524288 .*NATS_URL/);
     }
 });
 
