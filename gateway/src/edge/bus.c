@@ -151,6 +151,7 @@ static void on_connected(natsConnection *nc, void *user)
     atomic_store(&bus->is_connected, true);
     LOG(LOG_INFO, "nats_connected",
         F_STR("server", credentials_end != NULL ? credentials_end + 1 : url));
+    nats_check_payload(nc, CONTRACT_MESSAGE_BYTES_MAX);
     mail_restored(bus);
 }
 
@@ -246,7 +247,7 @@ static void run_command(struct bus *bus, const struct command *command)
     }
     case COMMAND_PUBLISH:
         publish(bus, command);
-        atomic_fetch_sub(&bus->command_bytes, command->len);
+        atomic_fetch_sub(&bus->command_bytes, sizeof(*command) + command->len);
         break;
     case COMMAND_STOP: bus->is_stopping = true; break;
     }
@@ -387,11 +388,15 @@ void bus_unsubscribe(struct bus *bus, struct bytes room)
 static void send_publish(struct bus *bus, const char *subject, const char *reply,
                          struct bytes payload)
 {
-    if (atomic_load(&bus->command_bytes) + payload.len > BUS_COMMAND_BYTES_MAX) {
+    if (!atomic_load(&bus->is_connected)) {
+        return; /* kept, it would come out long after the hub has asked again, many times */
+    }
+    size_t bytes = sizeof(struct command) + payload.len;
+    if (atomic_load(&bus->command_bytes) + bytes > BUS_COMMAND_BYTES_MAX) {
         atomic_fetch_add(&bus->commands_dropped, 1);
         return;
     }
-    atomic_fetch_add(&bus->command_bytes, payload.len);
+    atomic_fetch_add(&bus->command_bytes, bytes);
     send_command(bus, COMMAND_PUBLISH, payload, subject, reply);
 }
 

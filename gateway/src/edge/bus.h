@@ -7,7 +7,7 @@
  * Both ways go through h2o_multithread; there is no lock of our own. A NATS that is not there is waited for, for ever:
  * what is asked meanwhile is dropped, since the hub asks again until it is answered; subscriptions are kept.
  *
- * Limits  Commands: BUS_COMMAND_BYTES_MAX of payloads wait for the bus thread; what is more is dropped, like what a
+ * Limits  Commands: BUS_COMMAND_BYTES_MAX of requests wait for the bus thread; what is more is dropped, like what a
  *         network loses. Mailbox: BUS_MAIL_BYTES_MAX of broadcasts; what is more is dropped, and on_restored() is called,
  *         which has every room's head checked. Replies are never dropped: the hub bounds what it asks.
  * Thread  The loop's, but for what the .c says.
