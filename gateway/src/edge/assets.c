@@ -289,12 +289,33 @@ static bool has_already(const h2o_req_t *req, const char *etag)
            (known.len > 0 && memmem(known.data, known.len, etag, strlen(etag)) != NULL);
 }
 
-/* Whether the client takes gzip. "gzip;q=0", which nobody sends, counts as a yes to nothing else. */
+/* Whether @weight, what stands behind a coding, is ";q=0": not acceptable (RFC 9110, 12.4.2). */
+static bool is_refusal(struct bytes weight)
+{
+    static const char pattern[] = ";q=0";
+    size_t matched = 0, i = 0;
+    for (; i < weight.len && weight.data[i] != ',' && matched < sizeof(pattern) - 1; i++) {
+        if (weight.data[i] != ' ' && weight.data[i] != '\t') {
+            if (weight.data[i] != pattern[matched++]) {
+                return false;
+            }
+        }
+    }
+    /* "0.000" is nothing as well. */
+    for (; i < weight.len && weight.data[i] != ','; i++) {
+        if (weight.data[i] >= '1' && weight.data[i] <= '9') {
+            return false;
+        }
+    }
+    return matched == sizeof(pattern) - 1;
+}
+
 static bool accepts_gzip(const h2o_req_t *req)
 {
     struct bytes accepted = header(req, H2O_TOKEN_ACCEPT_ENCODING);
-    return accepted.len > 0 && memmem(accepted.data, accepted.len, "gzip", 4) != NULL &&
-           memmem(accepted.data, accepted.len, "gzip;q=0,", 9) == NULL;
+    const char *gzip = accepted.len == 0 ? NULL : memmem(accepted.data, accepted.len, "gzip", 4);
+    return gzip != NULL &&
+           !is_refusal(bytes_skip(accepted, (size_t)(gzip - accepted.data) + sizeof("gzip") - 1));
 }
 
 static void add_header(h2o_req_t *req, const h2o_token_t *token, const char *value)
