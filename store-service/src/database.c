@@ -138,8 +138,12 @@ enum database_result database_prepare(struct pg *pg, bool starts_epoch, struct b
     if (what != DATABASE_READY) {
         return what;
     }
-    /* Others may be at work on a large table. */
-    if (!run(&p, "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0") ||
+    /*
+     * Others may be at work on a large table: that is waited for. A store-service that is frozen here, or cut off, must not
+     * keep the lock from everybody else.
+     */
+    if (!run(&p, "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;"
+                 " SET LOCAL idle_in_transaction_session_timeout = '5s'") ||
         !run(&p, "SELECT pg_advisory_xact_lock(" MIGRATION_LOCK ")")) {
         return DATABASE_LATER;
     }

@@ -177,6 +177,31 @@ static void a_frozen_postgres_keeps_no_lane_for_long(void **state)
     assert_int_equal(store_stop(store, SIGTERM), 0);
 }
 
+static void a_store_that_freezes_while_it_prepares_keeps_no_lock(void **state)
+{
+    (void)state;
+    static const char *const two_lanes[] = {"WRITE_LANES=1", "READ_LANES=1", NULL};
+    PGconn *other = fixture_database_connect(&fixture);
+    PQclear(PQexec(other, "SELECT pg_advisory_lock(7885086013902701924)")); /* the migrations' */
+    pid_t store = store_start(&fixture, two_lanes, NULL);
+    uint64_t until_ms = clock_monotonic_ms() + 10000;
+    while (fixture_sql(&fixture, "SELECT count(*) FROM pg_locks"
+                                 " WHERE locktype = 'advisory' AND NOT granted") < 2) {
+        assert_true(clock_monotonic_ms() < until_ms);
+        sleep_ms(20);
+    }
+    kill(store, SIGSTOP);
+    PQclear(PQexec(other, "SELECT pg_advisory_unlock_all(); SET statement_timeout = '30s'"));
+    /* Its lanes get the lock now, one after the other, and nobody is there to go on. */
+    PGresult *result = PQexec(other, "SELECT pg_advisory_lock(7885086013902701924)");
+    assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
+    PQclear(result);
+    PQfinish(other);
+    kill(store, SIGCONT);
+    store_wait_until_ready(&fixture);
+    assert_int_equal(store_stop(store, SIGTERM), 0);
+}
+
 static void a_store_waits_for_a_postgres_that_is_not_there_yet(void **state)
 {
     (void)state;
@@ -384,6 +409,7 @@ int main(int argc, char **argv)
         ON_EMPTY_DATABASE(without_postgres_requests_end_in_unavailable_and_then_it_heals),
         ON_EMPTY_DATABASE(nothing_is_lost_or_doubled_when_nats_crashes),
         ON_EMPTY_DATABASE(a_frozen_postgres_keeps_no_lane_for_long),
+        ON_EMPTY_DATABASE(a_store_that_freezes_while_it_prepares_keeps_no_lock),
         ON_EMPTY_DATABASE(a_store_waits_for_a_postgres_that_is_not_there_yet),
         ON_EMPTY_DATABASE(a_room_that_is_locked_elsewhere_holds_up_no_other_room),
         ON_EMPTY_DATABASE(past_the_bound_of_a_lane_requests_are_overloaded),
