@@ -50,7 +50,7 @@ void fake_store_query(struct fake_store *store, const struct contract_query *que
                       struct buf *out);
 
 /* Adds @count messages "<prefix><id>" from "someone" that nobody hears of. */
-void fake_store_fill(struct fake_store *store, struct bytes room, const char *prefix, size_t count);
+void fake_store_fill(struct fake_store *store, struct bytes name, const char *prefix, size_t count);
 
 /* A backup is restored: every room keeps at most its first @kept messages, and a new epoch begins. */
 void fake_store_restore_backup(struct fake_store *store, size_t kept);
