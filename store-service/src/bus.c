@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { SUBSCRIPTIONS_MAX = 2 * CONTRACT_SHARDS };
+enum { SUBSCRIPTIONS_MAX = 2 * CONTRACT_SHARDS, LOST_MAX = 4 };
 
 /* What a subscription is for; nats.c hands it back with every message. */
 struct bus_subscription {
@@ -28,9 +28,15 @@ struct bus {
     struct buf public_url; /* for logs */
     natsOptions *options;
     pthread_t connector;
+    sem_t lost_or_closing;          /* wakes the connector */
+    natsConnection *lost[LOST_MAX]; /* the connector's */
+    size_t lost_count;
     _Atomic(natsConnection *) connection; /* NULL until it was there for the first time */
+    pthread_mutex_t mutex; /* of the subscriptions, between the main thread and the connector */
     struct bus_subscription subscriptions[SUBSCRIPTIONS_MAX];
     size_t subscription_count;
+    struct shard_range range;
+    bool receives;
     sem_t ended_subscriptions;
     atomic_bool is_closing;
 };
@@ -89,24 +95,97 @@ static void on_message(natsConnection *connection, natsSubscription *subscriptio
     from->bus->callbacks.on_request(from->bus->callbacks.user, request);
 }
 
+static void on_closed(natsConnection *connection, void *user)
+{
+    (void)connection;
+    sem_post(&((struct bus *)user)->lost_or_closing);
+}
+
 static natsStatus set_callbacks(natsOptions *options, struct bus *bus)
 {
     natsStatus status = natsOptions_SetReconnectedCB(options, on_reconnected, bus);
 #define SET(call) status = status == NATS_OK ? (call) : status
     SET(natsOptions_SetDisconnectedCB(options, on_disconnected, bus));
     SET(natsOptions_SetErrorHandler(options, on_nats_error, bus));
+    SET(natsOptions_SetClosedCB(options, on_closed, bus));
 #undef SET
     return status;
 }
 
 /* The thread that waits for NATS, and then ends. */
+static natsStatus subscribe(struct bus *bus, enum bus_subject subject, unsigned shard)
+{
+    ASSERT(bus->subscription_count < SUBSCRIPTIONS_MAX);
+    struct bus_subscription *subscription = &bus->subscriptions[bus->subscription_count++];
+    *subscription = (struct bus_subscription){.bus = bus, .subject = subject, .shard = shard};
+    char name[CONTRACT_SUBJECT_BYTES_MAX];
+    if (subject == BUS_APPEND) {
+        contract_append_subject(shard, name);
+    } else {
+        contract_read_subject(shard, name);
+    }
+    return natsConnection_QueueSubscribe(&subscription->nats, bus->connection, name,
+                                         CONTRACT_STORE_QUEUE_GROUP, on_message, subscription);
+}
+
+static bool subscribe_all(struct bus *bus, struct buf *ret_error)
+{
+    natsStatus status = NATS_OK;
+    for (unsigned shard = bus->range.first; shard <= bus->range.last && status == NATS_OK;
+         shard++) {
+        status = subscribe(bus, BUS_APPEND, shard);
+        if (status == NATS_OK) {
+            status = subscribe(bus, BUS_READ, shard);
+        }
+    }
+    if (status != NATS_OK) {
+        buf_append_format(ret_error, "The NATS of NATS_URL took no subscription: %s.",
+                          natsStatus_GetText(status));
+    }
+    return status == NATS_OK;
+}
+
+static void forget_subscriptions(struct bus *bus)
+{
+    for (size_t i = 0; i < bus->subscription_count; i++) {
+        natsSubscription_Destroy(bus->subscriptions[i].nats);
+    }
+    bus->subscription_count = 0;
+}
+
+/* Puts @connection in the place of one that nats.c has closed, and enters the queue group there. */
+static void replace_connection(struct bus *bus, natsConnection *connection)
+{
+    pthread_mutex_lock(&bus->mutex);
+    natsConnection *lost = atomic_exchange(&bus->connection, connection);
+    struct buf error = BUF_INIT;
+    if (bus->receives) {
+        forget_subscriptions(bus);
+        if (!subscribe_all(bus, &error)) {
+            LOG(LOG_WARN, "nats_error", F_BYTES("reason", buf_bytes(&error)));
+        }
+    }
+    pthread_mutex_unlock(&bus->mutex);
+    buf_release(&error);
+    if (lost != NULL) {
+        bus->lost[bus->lost_count++ % LOST_MAX] = lost;
+    }
+}
+
+/*
+ * The thread that waits for NATS; and again when nats.c has given up for good, as it does when a server refuses us twice in
+ * a row. Lanes may still hold a connection that was replaced: the last few are kept until others take their places.
+ */
 static void *run_connector(void *user)
 {
     struct bus *bus = user;
-    natsConnection *connection = nats_connect(bus->options, &bus->is_closing);
-    if (connection != NULL) {
-        atomic_store(&bus->connection, connection);
+    natsConnection *connection;
+    while ((connection = nats_connect(bus->options, &bus->is_closing)) != NULL) {
+        natsConnection_Destroy(bus->lost[bus->lost_count % LOST_MAX]);
+        bus->lost[bus->lost_count % LOST_MAX] = NULL;
+        replace_connection(bus, connection);
         on_connected(connection, bus);
+        sem_wait(&bus->lost_or_closing);
     }
     return NULL;
 }
@@ -123,41 +202,21 @@ struct bus *bus_new(const char *url, const struct bus_callbacks *callbacks, stru
     bus->stats = stats;
     bus->options = options;
     sem_init(&bus->ended_subscriptions, 0, 0);
+    sem_init(&bus->lost_or_closing, 0, 0);
+    pthread_mutex_init(&bus->mutex, NULL);
     nats_url_write_public(url, &bus->public_url);
     ASSERT(set_callbacks(options, bus) == NATS_OK);
     ASSERT(pthread_create(&bus->connector, NULL, run_connector, bus) == 0);
     return bus;
 }
 
-static natsStatus subscribe(struct bus *bus, enum bus_subject subject, unsigned shard)
-{
-    ASSERT(bus->subscription_count < SUBSCRIPTIONS_MAX);
-    struct bus_subscription *subscription = &bus->subscriptions[bus->subscription_count++];
-    *subscription = (struct bus_subscription){.bus = bus, .subject = subject, .shard = shard};
-    char name[CONTRACT_SUBJECT_BYTES_MAX];
-    if (subject == BUS_APPEND) {
-        contract_append_subject(shard, name);
-    } else {
-        contract_read_subject(shard, name);
-    }
-    return natsConnection_QueueSubscribe(&subscription->nats, bus->connection, name,
-                                         CONTRACT_STORE_QUEUE_GROUP, on_message, subscription);
-}
-
 bool bus_receive(struct bus *bus, struct shard_range range, struct buf *ret_error)
 {
-    natsStatus status = NATS_OK;
-    for (unsigned shard = range.first; shard <= range.last && status == NATS_OK; shard++) {
-        status = subscribe(bus, BUS_APPEND, shard);
-        if (status == NATS_OK) {
-            status = subscribe(bus, BUS_READ, shard);
-        }
-    }
-    if (status != NATS_OK) {
-        buf_append_format(ret_error, "The NATS of NATS_URL took no subscription: %s.",
-                          natsStatus_GetText(status));
-    }
-    return status == NATS_OK;
+    pthread_mutex_lock(&bus->mutex);
+    bus->range = range;
+    bus->receives = subscribe_all(bus, ret_error);
+    pthread_mutex_unlock(&bus->mutex);
+    return bus->receives;
 }
 
 /* The last that nats.c's thread does for a subscription. */
@@ -169,6 +228,8 @@ static void on_subscription_ended(void *user)
 
 void bus_stop_receiving(struct bus *bus)
 {
+    pthread_mutex_lock(&bus->mutex);
+    bus->receives = false;
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until); /* what sem_timedwait() goes by */
     until.tv_sec += DRAIN_MS_MAX / 1000;
@@ -185,10 +246,8 @@ void bus_stop_receiving(struct bus *bus)
             break;
         }
     }
-    for (size_t i = 0; i < bus->subscription_count; i++) {
-        natsSubscription_Destroy(bus->subscriptions[i].nats);
-    }
-    bus->subscription_count = 0;
+    forget_subscriptions(bus);
+    pthread_mutex_unlock(&bus->mutex);
 }
 
 void bus_free(struct bus *bus)
@@ -197,6 +256,7 @@ void bus_free(struct bus *bus)
         return;
     }
     atomic_store(&bus->is_closing, true);
+    sem_post(&bus->lost_or_closing);
     pthread_join(bus->connector, NULL);
     if (bus->connection != NULL) {
         if (bus_is_connected(bus)) {
@@ -204,10 +264,15 @@ void bus_free(struct bus *bus)
         }
         natsConnection_Destroy(bus->connection);
     }
+    for (size_t i = 0; i < LOST_MAX; i++) {
+        natsConnection_Destroy(bus->lost[i]);
+    }
     natsOptions_Destroy(bus->options);
     /* nats.c's threads may still hold @bus. */
     nats_CloseAndWait(DRAIN_MS_MAX);
     sem_destroy(&bus->ended_subscriptions);
+    sem_destroy(&bus->lost_or_closing);
+    pthread_mutex_destroy(&bus->mutex);
     buf_release(&bus->public_url);
     free(bus);
 }

@@ -12,6 +12,7 @@
 enum {
     REPLY_SUBJECT_BYTES_MAX = 96,
     CLOSE_WAIT_MS = 1000,
+    LOST_CHECK_MS = 500,
 };
 
 /* A room's subscription; the bus thread's. */
@@ -66,6 +67,7 @@ struct bus {
     _Atomic bool restored_is_mailed;
     _Atomic bool is_connected;
     atomic_bool is_closing;
+    atomic_bool is_lost; /* the connection will not come back: the bus thread makes another one */
     _Atomic uint64_t reconnects, mail_dropped, commands_dropped, slow_consumer;
 };
 
@@ -172,6 +174,13 @@ static void on_disconnected(natsConnection *nc, void *user)
     }
 }
 
+/* nats.c has given up for good, as it does when a server refuses us twice in a row. */
+static void on_closed(natsConnection *nc, void *user)
+{
+    (void)nc;
+    atomic_store(&((struct bus *)user)->is_lost, true);
+}
+
 static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus status, void *user)
 {
     (void)nc, (void)sub;
@@ -190,19 +199,27 @@ static struct bytes subscription_key(const void *subscription)
     return bytes_of_string(((const struct subscription *)subscription)->room);
 }
 
-static void subscribe(struct bus *bus, struct bytes room, const char *subject)
+/* Where nats.c has closed the connection, that is done again when there is another one. */
+static void subscribe(struct bus *bus, struct subscription *subscription)
 {
     if (bus->nats == NULL) {
-        return; /* it ended before NATS was ever there */
+        return; /* the gateway ends without a NATS */
     }
-    struct subscription *subscription = mem_alloc(sizeof(*subscription));
-    *subscription = (struct subscription){.room = bytes_to_string(room)};
+    char subject[CONTRACT_SUBJECT_BYTES_MAX];
+    contract_room_subject(bytes_of_string(subscription->room), subject);
     natsStatus status =
         natsConnection_Subscribe(&subscription->nats, bus->nats, subject, on_room_message, bus);
     if (status != NATS_OK) {
-        LOG(LOG_ERROR, "nats_subscribe_failed", F_STR("subject", subject),
+        LOG(LOG_WARN, "nats_subscribe_failed", F_STR("subject", subject),
             F_STR("error", natsStatus_GetText(status)));
     }
+}
+
+static void add_subscription(struct bus *bus, struct bytes room)
+{
+    struct subscription *subscription = mem_alloc(sizeof(*subscription));
+    *subscription = (struct subscription){.room = bytes_to_string(room)};
+    subscribe(bus, subscription);
     map_add(&bus->subscriptions, subscription);
 }
 
@@ -234,9 +251,7 @@ static void publish(struct bus *bus, const struct command *command)
 static void run_command(struct bus *bus, const struct command *command)
 {
     switch (command->type) {
-    case COMMAND_SUBSCRIBE:
-        subscribe(bus, bytes_of(command->payload, command->len), command->subject);
-        break;
+    case COMMAND_SUBSCRIBE: add_subscription(bus, bytes_of(command->payload, command->len)); break;
     case COMMAND_UNSUBSCRIBE: {
         struct subscription *gone =
             map_remove(&bus->subscriptions, bytes_of(command->payload, command->len));
@@ -274,7 +289,10 @@ static void subscribe_to_replies(struct bus *bus)
         /* No bound here: the hub bounds what it asks. */
         status = natsSubscription_SetPendingLimits(bus->replies, -1, -1);
     }
-    ASSERT(status == NATS_OK);
+    if (status != NATS_OK) {
+        LOG(LOG_WARN, "nats_subscribe_failed", F_STR("subject", subject),
+            F_STR("error", natsStatus_GetText(status)));
+    }
 }
 
 /* The loop that reads the commands is this thread's from beginning to end: see base/loop.h. */
@@ -299,17 +317,36 @@ static void end_commands(struct bus *bus)
     loop_free(bus->thread_loop);
 }
 
-static void *run_thread(void *user)
+/* Connects, for the first time or after nats.c has closed the connection, and subscribes to all that there was. */
+static void connect_again(struct bus *bus)
 {
-    struct bus *bus = user;
-    begin_commands(bus);
+    natsConnection *lost = bus->nats;
     bus->nats = nats_connect(bus->options, &bus->is_closing);
+    natsSubscription_Destroy(bus->replies);
+    bus->replies = NULL;
+    size_t cursor = 0;
+    for (struct subscription *s; (s = map_next(&bus->subscriptions, &cursor)) != NULL;) {
+        natsSubscription_Destroy(s->nats);
+        s->nats = NULL;
+        subscribe(bus, s);
+    }
+    natsConnection_Destroy(lost);
     if (bus->nats != NULL) {
         subscribe_to_replies(bus);
         on_connected(bus->nats, bus);
     }
+}
+
+static void *run_thread(void *user)
+{
+    struct bus *bus = user;
+    begin_commands(bus);
+    connect_again(bus);
     while (!bus->is_stopping) { /* until COMMAND_STOP, behind which nobody sends anything */
-        h2o_evloop_run(bus->thread_loop, INT32_MAX);
+        h2o_evloop_run(bus->thread_loop, LOST_CHECK_MS);
+        if (atomic_exchange(&bus->is_lost, false)) {
+            connect_again(bus);
+        }
     }
     end_commands(bus);
     return NULL;
@@ -375,9 +412,7 @@ static void send_command(struct bus *bus, enum command_type type, struct bytes p
 
 void bus_subscribe(struct bus *bus, struct bytes room)
 {
-    char subject[CONTRACT_SUBJECT_BYTES_MAX];
-    contract_room_subject(room, subject);
-    send_command(bus, COMMAND_SUBSCRIBE, room, subject, "");
+    send_command(bus, COMMAND_SUBSCRIBE, room, "", "");
 }
 
 void bus_unsubscribe(struct bus *bus, struct bytes room)
@@ -444,6 +479,7 @@ static natsStatus set_callbacks(natsOptions *options, struct bus *bus)
 #define SET(call) status = status == NATS_OK ? (call) : status
     SET(natsOptions_SetDisconnectedCB(options, on_disconnected, bus));
     SET(natsOptions_SetErrorHandler(options, on_error, bus));
+    SET(natsOptions_SetClosedCB(options, on_closed, bus));
 #undef SET
     return status;
 }
