@@ -101,6 +101,23 @@ promise('a_killed_NATS_costs_only_time', { of: stack }, (t) =>
     outage(t, () => stack.nats.kill(), () => stack.nats.start()),
 );
 
+// nats.c gives up for good when a server refuses it twice in a row.
+promise('a_NATS_that_refuses_us_for_a_while_costs_only_time', { of: stack }, async (t) => {
+    const room = freshRoom();
+    const programs = [...stack.gateways, ...stack.stores];
+    const anna = await someoneIn(t, stack.urls[0], { room });
+    const bert = await someoneIn(t, stack.urls[1], { room });
+    await stack.nats.kill();
+    const refused = programs.map((program) => program.child.line(/nats_not_there_yet .*Authentication Violation/i));
+    await stack.nats.start(['--user', 'somebody', '--pass', 'else']);
+    await Promise.all(refused);
+    await stack.nats.kill();
+    await stack.nats.start();
+    await Promise.all(programs.map((program) => program.ready()));
+    assert.equal((await anna.say('hello again')).id, '1');
+    await bert.hasSeen(1);
+});
+
 promise('a_short_outage_is_only_a_delay', { of: stack }, async (t) => {
     const room = freshRoom();
     const anna = await someoneIn(t, stack.urls[0], { room });

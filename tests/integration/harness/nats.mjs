@@ -22,8 +22,9 @@ export class Nats {
         return `nats://127.0.0.1:${this.door.port}`;
     }
 
-    async start() {
-        this.child = new Child('nats', 'nats-server', ['-a', '127.0.0.1', '-p', '-1']);
+    /** @param {string[]} [options] more arguments for nats-server */
+    async start(options = []) {
+        this.child = new Child('nats', 'nats-server', ['-a', '127.0.0.1', '-p', '-1', ...options]);
         const listening = await this.child.line(/Listening for client connections on 127\.0\.0\.1:(\d+)/);
         this.#port = Number(listening[1]);
         await this.child.line(/Server is ready/);
