@@ -50,6 +50,8 @@ for (const [what, binary, setting, value] of [
     ['a_size_of_unknown_unit', GATEWAY, 'CONTENT_BYTES_MAX', '1PB'],
     ['a_size_that_overflows', GATEWAY, 'PAYLOAD_BYTES_MAX', '99999999999999999999'],
     ['an_unknown_choice', GATEWAY, 'ACCESS_LOG', 'fancy'],
+    ['a_room_that_may_take_more_than_all_rooms', GATEWAY, 'ROOM_LOG_BYTES_MAX', '1GiB'],
+    ['a_packet_that_holds_no_message', GATEWAY, 'PAYLOAD_BYTES_MAX', '16KiB'],
     ['a_switch_that_is_neither_on_nor_off', GATEWAY, 'LOG_MESSAGES', 'maybe'],
     ['session_keys_that_are_none', GATEWAY, 'SESSION_KEYS', 'secret'],
     ['session_keys_that_are_too_short', GATEWAY, 'SESSION_KEYS', 'a:0123456789abcdef'],

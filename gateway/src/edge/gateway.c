@@ -18,6 +18,7 @@ enum {
     DRAIN_TICK_MS = 50,
     DRAIN_SENDS_MS = 3000, /* for what is on its way to the store, once all clients are closed */
     OPEN_FILES_BESIDE_CLIENTS = 100,
+    PACKET_BYTES_BESIDE_CONTENT = 512, /* event, room and client id */
 };
 
 struct gateway {
@@ -272,6 +273,25 @@ static bool raise_open_files(int64_t connections_max, size_t *ret_sockets_max,
     return true;
 }
 
+/* Settings that are sound alone and make no sense together. */
+static bool check_settings(const struct gateway_config *config, struct buf *ret_error)
+{
+    if (config->room_log_bytes_max > config->log_bytes_max) {
+        buf_append_bytes(ret_error,
+                         BYTES("ROOM_LOG_BYTES_MAX is more than LOG_BYTES_MAX, which is for "
+                               "all rooms together: lower the one or raise the other"));
+        return false;
+    }
+    if (config->payload_bytes_max < config->content_bytes_max + PACKET_BYTES_BESIDE_CONTENT) {
+        buf_append_format(ret_error,
+                          "PAYLOAD_BYTES_MAX leaves no room for a message of CONTENT_BYTES_MAX: "
+                          "set it to at least %lld",
+                          (long long)config->content_bytes_max + PACKET_BYTES_BESIDE_CONTENT);
+        return false;
+    }
+    return true;
+}
+
 static bool read_settings(const struct gateway_config *config, struct hub_settings *ret_settings,
                           struct buf *ret_error)
 {
@@ -384,7 +404,8 @@ struct gateway *gateway_new(const struct gateway_config *config, struct buf *ret
     gateway->loop = h2o_evloop_create();
     timers_init(&gateway->timers);
     timer_init(&gateway->drain_timer, on_drain_tick);
-    bool is_started = raise_open_files(config->connections_max, &gateway->sockets_max, ret_error) &&
+    bool is_started = check_settings(config, ret_error) &&
+                      raise_open_files(config->connections_max, &gateway->sockets_max, ret_error) &&
                       start_hub(gateway, ret_error) && start_server(gateway, ret_error);
     if (!is_started) {
         gateway_free(gateway);
