@@ -19,10 +19,11 @@ static bool run(struct preparation *p, const char *sql)
 }
 
 /* Runs a query whose only field is a number. */
-static bool query_number(struct preparation *p, const char *sql, int64_t *ret_number)
+static bool query_number(struct preparation *p, const char *sql, uint64_t deadline_ms,
+                         int64_t *ret_number)
 {
     PGresult *result;
-    if (pg_run(p->pg, sql, NULL, MIGRATION_DEADLINE_MS, &result, p->note) != STORE_COMMITTED) {
+    if (pg_run(p->pg, sql, NULL, deadline_ms, &result, p->note) != STORE_COMMITTED) {
         return false;
     }
     *ret_number = pg_int8(result, 0, 0);
@@ -66,11 +67,38 @@ static bool apply(struct preparation *p, const struct migration *migration)
     return is_applied;
 }
 
+static bool has_migrations_table(struct preparation *p, uint64_t deadline_ms, int64_t *ret_has)
+{
+    return query_number(p, "SELECT (to_regclass('schema_migrations') IS NOT NULL)::int::bigint",
+                        deadline_ms, ret_has);
+}
+
+/*
+ * Whether there is nothing to prepare, as almost always: no migration, no new epoch. Takes no lock, so that connections
+ * come back side by side, and whoever is stopped in the midst of preparing holds up those only who have to prepare too.
+ */
+static bool is_prepared(struct preparation *p)
+{
+    struct buf note = BUF_INIT; /* what is wrong here is found again, and told, with the lock */
+    struct buf sql = BUF_INIT;
+    struct preparation look = {.pg = p->pg, .note = &note};
+    buf_append_format(&sql,
+                      "SELECT (max(number) >= %zu AND max(oldest_program) <= %zu AND"
+                      " (SELECT identity FROM epochs ORDER BY epoch DESC LIMIT 1) ="
+                      " parley_database_identity())::int::bigint FROM schema_migrations%c",
+                      migrations_count, migrations_count, '\0');
+    int64_t has_table = 0, is_current = 0;
+    bool is_known = has_migrations_table(&look, STATEMENT_DEADLINE_MS, &has_table) && has_table &&
+                    query_number(&look, sql.data, STATEMENT_DEADLINE_MS, &is_current);
+    buf_release(&sql);
+    buf_release(&note);
+    return is_known && is_current;
+}
+
 static enum database_result migrate(struct preparation *p)
 {
     int64_t has_table;
-    if (!query_number(p, "SELECT (to_regclass('schema_migrations') IS NOT NULL)::int::bigint",
-                      &has_table)) {
+    if (!has_migrations_table(p, MIGRATION_DEADLINE_MS, &has_table)) {
         return DATABASE_LATER;
     }
     if (!has_table && !run(p, "CREATE TABLE schema_migrations (number int PRIMARY KEY,"
@@ -81,9 +109,9 @@ static enum database_result migrate(struct preparation *p)
     int64_t newest;
     int64_t oldest_program;
     if (!query_number(p, "SELECT coalesce(max(number), 0)::bigint FROM schema_migrations",
-                      &newest) ||
+                      MIGRATION_DEADLINE_MS, &newest) ||
         !query_number(p, "SELECT coalesce(max(oldest_program), 0)::bigint FROM schema_migrations",
-                      &oldest_program)) {
+                      MIGRATION_DEADLINE_MS, &oldest_program)) {
         return DATABASE_LATER;
     }
     if (oldest_program > (int64_t)migrations_count) {
@@ -135,7 +163,7 @@ enum database_result database_prepare(struct pg *pg, bool starts_epoch, struct b
 {
     struct preparation p = {.pg = pg, .note = ret_note};
     enum database_result what = check_encoding(&p);
-    if (what != DATABASE_READY) {
+    if (what != DATABASE_READY || (!starts_epoch && is_prepared(&p))) {
         return what;
     }
     /*

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -302,6 +303,41 @@ bool fixture_log_says(const struct fixture *fixture, const char *text)
     return is_said;
 }
 
+static size_t count_in_log(const struct fixture *fixture, const char *text)
+{
+    char log[128];
+    log_path(fixture, "store", log, sizeof(log));
+    FILE *file = fopen(log, "r");
+    size_t count = 0;
+    char line[4096];
+    if (file != NULL && fseek(file, fixture->store_log_begin, SEEK_SET) == 0) {
+        while (fgets(line, sizeof(line), file) != NULL) {
+            count += strstr(line, text) != NULL;
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return count;
+}
+
+void store_wait_until_connected(struct fixture *fixture, size_t lanes)
+{
+    uint64_t until_ms = clock_monotonic_ms() + START_MS_MAX;
+    while (count_in_log(fixture, "event=postgres_connected") < lanes) {
+        if (clock_monotonic_ms() > until_ms) {
+            give_up("not all lanes are connected");
+        }
+        sleep_ms(20);
+    }
+}
+
+static long file_size(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 ? (long)status.st_size : 0;
+}
+
 pid_t store_start(struct fixture *fixture, const char *const *environment, const char *argument)
 {
     char database[200];
@@ -310,6 +346,7 @@ pid_t store_start(struct fixture *fixture, const char *const *environment, const
     snprintf(database, sizeof(database), "DATABASE_URL=%s", fixture->database_url);
     snprintf(nats, sizeof(nats), "NATS_URL=%s", fixture->nats_url);
     log_path(fixture, "store", log, sizeof(log));
+    fixture->store_log_begin = file_size(log);
     const char *settings[STORE_ENVIRONMENT_MAX + 4] = {database, nats, "ADMIN_PORT=0"};
     for (size_t i = 0; environment != NULL && environment[i] != NULL; i++) {
         settings[3 + i] = environment[i];

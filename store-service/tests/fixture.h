@@ -19,6 +19,7 @@ struct fixture {
     char nats_url[64];
     pid_t postgres, nats;
     natsConnection *connection; /* the tests' own, as a gateway has one */
+    long store_log_begin;       /* where the log of the store that was started last begins */
 };
 
 /* Starts Postgres and NATS. */
@@ -57,6 +58,9 @@ bool fixture_log_says(const struct fixture *fixture, const char *text);
 
 /* Waits until some store answers. */
 void store_wait_until_ready(struct fixture *fixture);
+
+/* Waits until @lanes lanes of the store that was started last are connected: none is preparing a connection any more. */
+void store_wait_until_connected(struct fixture *fixture, size_t lanes);
 
 /* Sends @signal and waits for the end; returns the exit status, or -1 when it died of a signal. */
 int store_stop(pid_t pid, int signal);

@@ -157,6 +157,7 @@ static void a_frozen_postgres_keeps_no_lane_for_long(void **state)
 {
     (void)state;
     pid_t store = start_ready_store(NULL);
+    store_wait_until_connected(&fixture, 4);
     fixture_backends_signal(&fixture, SIGSTOP);
     struct contract_new_message message = message_of("c1", "x");
     struct contract_append append = append_of("a", &message, 1);
@@ -244,6 +245,7 @@ static void past_the_bound_of_a_lane_requests_are_overloaded(void **state)
     (void)state;
     static const char *const tiny[] = {"WRITE_LANES=1", "LANE_REQUESTS_MAX=2", NULL};
     pid_t store = start_ready_store(tiny);
+    store_wait_until_connected(&fixture, 3);
     fixture_backends_signal(&fixture, SIGSTOP);
     struct contract_new_message message = message_of("c1", "x");
     struct contract_append append = append_of("a", &message, 1);
