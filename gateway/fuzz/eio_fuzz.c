@@ -158,7 +158,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .timers = &world.timers,
         .callbacks = {on_message, on_close, on_output, peek, advance},
     };
-    eio_session_open(&world.session, &world.settings, "abcdefghij0123456789", world.now_ms);
+    eio_session_open(&world.session, &world.settings, "abcdefghij0123456789", EIO_WEBSOCKET,
+                     world.now_ms);
     while (input.len > 0) {
         step(&world, &input);
         ASSERT(world.session.outbox.len <= OUTBOX_MAX + CLOSE_FRAME_BYTES);

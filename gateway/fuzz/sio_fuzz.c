@@ -188,7 +188,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .callbacks = {on_connect, on_event, on_disconnect, on_client_close},
     };
     sio_settings_init(&world.settings);
-    sio_client_open(&world.client, &world.settings, "abcdefghij0123456789", world.now_ms);
+    sio_client_open(&world.client, &world.settings, "abcdefghij0123456789", EIO_WEBSOCKET,
+                    world.now_ms);
     unsigned lines = 0;
     while (input.len > 0) {
         const char *end = memchr(input.data, '\n', input.len);

@@ -112,7 +112,7 @@ static struct peer *peer_new(void)
         .callbacks = {on_message, on_close, on_output, peek, advance},
     };
     peer->now_ms = START;
-    eio_session_open(&peer->session, &peer->settings, SID, peer->now_ms);
+    eio_session_open(&peer->session, &peer->settings, SID, EIO_WEBSOCKET, peer->now_ms);
     return peer;
 }
 

@@ -627,6 +627,7 @@ void client_init_settings(struct hub *hub)
     hub->sio = (struct sio_settings){
         .eio = {.ping_interval_ms = settings->ping_interval_ms,
                 .ping_timeout_ms = settings->ping_timeout_ms,
+                .upgrade_timeout_ms = EIO_UPGRADE_TIMEOUT_MS,
                 .payload_bytes_max = settings->payload_bytes_max,
                 .outbox_bytes_max = CLIENT_OUTBOX_BYTES_MAX,
                 .timers = hub->timers,
@@ -652,7 +653,7 @@ struct client *hub_client_open(struct hub *hub, void *transport, uint64_t now_ms
     char sid[EIO_SID_BYTES];
     memcpy(sid, hub->settings.gateway_id, HUB_GATEWAY_ID_BYTES);
     random_id(sid + HUB_GATEWAY_ID_BYTES, EIO_SID_BYTES - HUB_GATEWAY_ID_BYTES);
-    sio_client_open(&client->sio, &hub->sio, sid, now_ms);
+    sio_client_open(&client->sio, &hub->sio, sid, EIO_WEBSOCKET, now_ms);
     hub_tell(hub, &(struct hub_event){.type = HUB_CLIENT_OPENED, .client = client});
     return client;
 }

@@ -1,11 +1,12 @@
 /*
- * eio.c - sessions over WebSocket.
+ * eio.c - sessions: their life, their heartbeat, and the WebSocket. Polling is in eio_polling.c.
  *
  * What is sent goes to the outbox and nowhere else; whoever owns the socket fetches it from there.
- * Sending calls nothing back but on_output, so that callers need not fear for what they hold; see
- * outbox_was_filled().
+ * Sending calls nothing back but on_output (a probe's included), so that callers need not fear for
+ * what they hold; see outbox_was_filled().
  */
 #include "eio.h"
+#include "eio_impl.h"
 
 static const char PING_PACKET[] = {EIO_PING};
 
@@ -26,15 +27,33 @@ const char *eio_close_reason_name(enum eio_close_reason reason)
 /* Nothing is left to write, and nothing will be: gives back all memory. */
 static void enter_closed(struct eio_session *session)
 {
+    timers_clear(session->settings->timers, &session->heartbeat);
     session->state = EIO_STATE_CLOSED;
     buf_release(&session->outbox);
+}
+
+/* The one way out of OPEN. */
+static void leave_open(struct eio_session *session, enum eio_state state,
+                       enum eio_close_reason reason)
+{
+    ASSERT(session->state == EIO_STATE_OPEN);
+    timers_clear(session->settings->timers, &session->heartbeat);
+    session->state = (uint8_t)state;
+    session->close_reason = (uint8_t)reason;
+    session->owes_ping = false;
+    if (session->probe != NULL) {
+        eio_probe_session_is_over(session->probe, true);
+    }
+    if (state == EIO_STATE_CLOSED) {
+        enter_closed(session);
+    }
 }
 
 /* The outbox has grown. Whoever does not read what it asked for is not waited for. */
 static void outbox_was_filled(struct eio_session *session)
 {
     if (session->outbox.len > session->settings->outbox_bytes_max) {
-        enter_closed(session);
+        leave_open(session, EIO_STATE_CLOSED, EIO_CLOSE_OUTBOX_FULL);
         session->owes_on_close = true;
         timers_set(session->settings->timers, &session->heartbeat, 0);
     }
@@ -47,8 +66,7 @@ static void send_frame(struct eio_session *session, enum ws_opcode opcode, struc
     outbox_was_filled(session);
 }
 
-/* Calls the on_close that outbox_was_filled() could not. */
-static void pay_on_close(struct eio_session *session, uint64_t now_ms)
+void eio_session_pay_on_close(struct eio_session *session, uint64_t now_ms)
 {
     if (session->owes_on_close) {
         session->owes_on_close = false;
@@ -57,25 +75,48 @@ static void pay_on_close(struct eio_session *session, uint64_t now_ms)
     }
 }
 
+void eio_session_end_closing(struct eio_session *session)
+{
+    ASSERT(session->state == EIO_STATE_CLOSING);
+    enter_closed(session);
+}
+
+static void send_ping(struct eio_session *session)
+{
+    session->awaits_pong = true;
+    if (session->transport == EIO_POLLING) {
+        session->owes_ping = true;
+        session->settings->callbacks.on_output(session);
+    } else {
+        send_frame(session, WS_TEXT, bytes_of(PING_PACKET, sizeof(PING_PACKET)));
+    }
+}
+
 static void on_heartbeat(struct timer *timer, uint64_t now_ms)
 {
     struct eio_session *session = CONTAINER_OF(timer, struct eio_session, heartbeat);
     const struct eio_settings *settings = session->settings;
     if (session->owes_on_close) {
-        pay_on_close(session, now_ms);
+        eio_session_pay_on_close(session, now_ms);
+    } else if (session->state == EIO_STATE_CLOSING) { /* over polling: nobody came for the end */
+        enter_closed(session);
+        settings->callbacks.on_output(session);
     } else if (session->awaits_pong) {
         eio_session_close(session, EIO_CLOSE_PING_TIMEOUT, WS_CLOSE_GOING_AWAY, now_ms);
     } else {
-        session->awaits_pong = true;
         timers_set(settings->timers, timer, now_ms + settings->ping_timeout_ms);
-        send_frame(session, WS_TEXT, bytes_of(PING_PACKET, sizeof(PING_PACKET)));
+        send_ping(session);
     }
 }
 
 void eio_session_open(struct eio_session *session, const struct eio_settings *settings,
-                      const char sid[EIO_SID_BYTES], uint64_t now_ms)
+                      const char sid[EIO_SID_BYTES], enum eio_transport transport, uint64_t now_ms)
 {
-    *session = (struct eio_session){.settings = settings, .state = EIO_STATE_OPEN};
+    *session = (struct eio_session){
+        .settings = settings,
+        .state = EIO_STATE_OPEN,
+        .transport = (uint8_t)transport,
+    };
     memcpy(session->sid, sid, EIO_SID_BYTES);
     ws_reader_init(&session->reader, settings->payload_bytes_max);
     timer_init(&session->heartbeat, on_heartbeat);
@@ -83,17 +124,18 @@ void eio_session_open(struct eio_session *session, const struct eio_settings *se
 
     size_t begin = ws_begin_frame(&session->outbox);
     buf_append_char(&session->outbox, EIO_OPEN);
-    eio_write_open(&session->outbox, settings, sid, "[]");
+    eio_write_open(&session->outbox, settings, sid, transport);
     ws_end_frame(&session->outbox, begin, WS_TEXT);
     outbox_was_filled(session);
 }
 
 void eio_session_release(struct eio_session *session)
 {
-    timers_clear(session->settings->timers, &session->heartbeat);
+    if (session->probe != NULL) {
+        eio_probe_session_is_over(session->probe, false);
+    }
+    enter_closed(session);
     ws_reader_release(&session->reader);
-    buf_release(&session->outbox);
-    session->state = EIO_STATE_CLOSED;
     session->owes_on_close = false;
 }
 
@@ -103,22 +145,28 @@ void eio_session_close(struct eio_session *session, enum eio_close_reason reason
     if (session->state != EIO_STATE_OPEN) {
         return;
     }
-    timers_clear(session->settings->timers, &session->heartbeat);
-    session->state = EIO_STATE_CLOSING;
-    ws_append_close(&session->outbox, close_code);
+    if (session->transport == EIO_WEBSOCKET) {
+        leave_open(session, EIO_STATE_CLOSING, reason);
+        ws_append_close(&session->outbox, close_code);
+    } else if (reason == EIO_CLOSE_SERVER) {
+        leave_open(session, EIO_STATE_CLOSING, reason);
+        timers_set(session->settings->timers, &session->heartbeat, now_ms + EIO_CLOSE_WAIT_MS);
+    } else {
+        leave_open(session, EIO_STATE_CLOSED, reason);
+    }
     session->settings->callbacks.on_output(session);
     session->settings->callbacks.on_close(session, reason, now_ms);
 }
 
 void eio_session_transport_closed(struct eio_session *session, uint64_t now_ms)
 {
-    bool was_open = session->state == EIO_STATE_OPEN;
-    enter_closed(session);
-    if (was_open) {
-        timers_clear(session->settings->timers, &session->heartbeat);
+    if (session->state == EIO_STATE_OPEN) {
+        leave_open(session, EIO_STATE_CLOSED, EIO_CLOSE_TRANSPORT);
         session->settings->callbacks.on_close(session, EIO_CLOSE_TRANSPORT, now_ms);
+    } else if (session->state == EIO_STATE_CLOSING) {
+        enter_closed(session);
     } else {
-        pay_on_close(session, now_ms);
+        eio_session_pay_on_close(session, now_ms);
     }
 }
 
@@ -130,8 +178,7 @@ static void on_pong(struct eio_session *session, uint64_t now_ms)
                now_ms + session->settings->ping_interval_ms);
 }
 
-/* A text message: one packet. */
-static void on_packet(struct eio_session *session, struct bytes packet, uint64_t now_ms)
+void eio_session_take_packet(struct eio_session *session, struct bytes packet, uint64_t now_ms)
 {
     switch (packet.len > 0 ? packet.data[0] : '\0') {
     case EIO_MESSAGE:
@@ -141,9 +188,8 @@ static void on_packet(struct eio_session *session, struct bytes packet, uint64_t
     case EIO_CLOSE: eio_session_close(session, EIO_CLOSE_PEER, WS_CLOSE_NORMAL, now_ms); break;
     case EIO_OPEN:
     case EIO_UPGRADE:
-    case EIO_NOOP:
-        break; /* mean nothing from a client on a WebSocket, and the reference does not mind them */
-    case EIO_PING: /* only a probe's, before an upgrade; clients do not ping in protocol 4 */
+    case EIO_NOOP: break; /* mean nothing from a client, and the reference does not mind them */
+    case EIO_PING:        /* only a probe's, before an upgrade; clients do not ping in protocol 4 */
     default: eio_session_close(session, EIO_CLOSE_PROTOCOL, WS_CLOSE_PROTOCOL_ERROR, now_ms);
     }
 }
@@ -151,7 +197,7 @@ static void on_packet(struct eio_session *session, struct bytes packet, uint64_t
 static void on_ws_event(struct eio_session *session, const struct ws_event *event, uint64_t now_ms)
 {
     switch (event->type) {
-    case WS_EVENT_TEXT: on_packet(session, event->payload, now_ms); break;
+    case WS_EVENT_TEXT: eio_session_take_packet(session, event->payload, now_ms); break;
     case WS_EVENT_BINARY:
         session->settings->callbacks.on_message(session, event->payload, true, now_ms);
         break;
@@ -170,6 +216,7 @@ static void on_ws_event(struct eio_session *session, const struct ws_event *even
 
 size_t eio_session_receive(struct eio_session *session, char *data, size_t len, uint64_t now_ms)
 {
+    ASSERT(session->transport == EIO_WEBSOCKET);
     if (len == 0) {
         return 0;
     }
@@ -183,7 +230,7 @@ size_t eio_session_receive(struct eio_session *session, char *data, size_t len, 
         on_ws_event(session, &event, now_ms);
     }
     ws_reader_release(&session->reader);
-    pay_on_close(session, now_ms);
+    eio_session_pay_on_close(session, now_ms);
     return len;
 }
 
@@ -234,7 +281,58 @@ void eio_session_advance(struct eio_session *session, size_t written)
         ASSERT(session->settings->callbacks.advance != NULL);
         session->settings->callbacks.advance(session, written - of_outbox);
     }
-    if (session->state == EIO_STATE_CLOSING && session->outbox.len == 0) {
+    if (session->state == EIO_STATE_CLOSING && session->transport == EIO_WEBSOCKET &&
+        session->outbox.len == 0) {
         enter_closed(session);
+    }
+}
+
+/* --- the upgrade ------------------------------------------------------------------------------------------------- */
+
+bool eio_session_upgrade_claim(struct eio_session *session)
+{
+    if (session->state != EIO_STATE_OPEN || session->upgrade != EIO_UPGRADE_NONE ||
+        session->transport != EIO_POLLING) {
+        return false;
+    }
+    session->upgrade = EIO_UPGRADE_CLAIMED;
+    return true;
+}
+
+bool eio_session_upgrade_probed(struct eio_session *session)
+{
+    if (session->state != EIO_STATE_OPEN || session->upgrade != EIO_UPGRADE_CLAIMED) {
+        return false;
+    }
+    session->upgrade = EIO_UPGRADE_PROBED;
+    session->settings->callbacks.on_output(session);
+    return true;
+}
+
+void eio_session_upgrade_failed(struct eio_session *session)
+{
+    if (session->upgrade != EIO_UPGRADE_DONE) {
+        session->upgrade = EIO_UPGRADE_NONE;
+    }
+}
+
+void eio_session_switch(struct eio_session *session, struct eio_probe *probe,
+                        struct bytes unwritten, uint64_t now_ms)
+{
+    ASSERT(session->state == EIO_STATE_OPEN && session->upgrade == EIO_UPGRADE_PROBED);
+    session->upgrade = EIO_UPGRADE_DONE;
+    session->transport = EIO_WEBSOCKET;
+    struct buf outbox = BUF_INIT;
+    buf_append_bytes(&outbox, unwritten);
+    if (session->owes_ping) {
+        session->owes_ping = false;
+        ws_append_frame(&outbox, WS_TEXT, bytes_of(PING_PACKET, sizeof(PING_PACKET)));
+    }
+    buf_append_bytes(&outbox, buf_bytes(&session->outbox));
+    buf_release(&session->outbox);
+    session->outbox = outbox;
+    session->settings->callbacks.on_upgraded(session, probe, now_ms);
+    if (session->state == EIO_STATE_OPEN) {
+        outbox_was_filled(session);
     }
 }

@@ -1,12 +1,14 @@
 /*
- * eio_handshake.c - what Engine.IO says before a session is there: queries, refusals, the open
- * packet.
+ * eio_handshake.c - what Engine.IO says before a session is there: queries, checks, refusals, the
+ * open packet.
  */
-#include "eio.h"
+#include "eio_handshake.h"
+#include "eio_impl.h"
 
 void eio_write_open(struct buf *out, const struct eio_settings *settings,
-                    const char sid[EIO_SID_BYTES], const char *upgrades)
+                    const char sid[EIO_SID_BYTES], enum eio_transport transport)
 {
+    const char *upgrades = transport == EIO_POLLING ? "[\"websocket\"]" : "[]";
     buf_append_format(out,
                       "{\"sid\":\"%.*s\",\"upgrades\":%s,\"pingInterval\":%u,\"pingTimeout\":%u,"
                       "\"maxPayload\":%u}",
@@ -14,19 +16,34 @@ void eio_write_open(struct buf *out, const struct eio_settings *settings,
                       settings->ping_timeout_ms, settings->payload_bytes_max);
 }
 
+struct error_text {
+    const char *message;
+    const char *json;
+};
+
+static const struct error_text *text_of(enum eio_error error)
+{
+#define TEXT(code, message)                                         \
+    {                                                               \
+        message, "{\"code\":" #code ",\"message\":\"" message "\"}" \
+    }
+    static const struct error_text TEXTS[] = {
+        TEXT(0, "Transport unknown"),
+        TEXT(1, "Session ID unknown"),
+        TEXT(2, "Bad handshake method"),
+        TEXT(3, "Bad request"),
+        TEXT(4, "Forbidden"),
+        TEXT(5, "Unsupported protocol version"),
+    };
+#undef TEXT
+    static_assert(COUNT_OF(TEXTS) == EIO_ERROR_VERSION + 1, "a text for each error");
+    ASSERT(error >= EIO_ERROR_TRANSPORT && error <= EIO_ERROR_VERSION);
+    return &TEXTS[error];
+}
+
 const char *eio_error_message(enum eio_error error)
 {
-    switch (error) {
-    case EIO_ERROR_NONE: break;
-    case EIO_ERROR_TRANSPORT: return "Transport unknown";
-    case EIO_ERROR_SID: return "Session ID unknown";
-    case EIO_ERROR_METHOD: return "Bad handshake method";
-    case EIO_ERROR_BAD_REQUEST: return "Bad request";
-    case EIO_ERROR_FORBIDDEN: return "Forbidden";
-    case EIO_ERROR_VERSION: return "Unsupported protocol version";
-    }
-    ASSERT(!"an error that has a message");
-    return "";
+    return text_of(error)->message;
 }
 
 /* Cuts @text at the first @separator: returns what is before it, and leaves what is behind it in
@@ -67,4 +84,86 @@ void eio_parse_query(struct bytes query, struct eio_query *ret_query)
             }
         }
     }
+}
+
+/* field-value of RFC 9110, section 5.5: no control characters but the tab. */
+static bool is_header_value(struct bytes value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char c = (unsigned char)value.data[i];
+        if ((c < ' ' && c != '\t') || c == 0x7F) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum eio_error check_session(const struct eio_request *request, enum eio_transport transport)
+{
+    enum eio_transport current =
+        request->session == EIO_SID_WEBSOCKET ? EIO_WEBSOCKET : EIO_POLLING;
+    if (request->session == EIO_SID_UNKNOWN) {
+        return EIO_ERROR_SID;
+    }
+    if (request->is_upgrade) {
+        return EIO_ERROR_NONE;
+    }
+    if (transport != current || transport == EIO_WEBSOCKET) {
+        return EIO_ERROR_BAD_REQUEST;
+    }
+    return bytes_equal(request->method, BYTES("GET")) || bytes_equal(request->method, BYTES("POST"))
+               ? EIO_ERROR_NONE
+               : EIO_ERROR_BAD_REQUEST;
+}
+
+static enum eio_error check_handshake(const struct eio_request *request,
+                                      enum eio_transport transport)
+{
+    if (!bytes_equal(request->method, BYTES("GET"))) {
+        return EIO_ERROR_METHOD;
+    }
+    if (transport == EIO_WEBSOCKET && !request->is_upgrade) {
+        return EIO_ERROR_BAD_REQUEST;
+    }
+    if (!request->is_allowed) {
+        return EIO_ERROR_FORBIDDEN;
+    }
+    return bytes_equal(request->query.eio, BYTES("4")) ? EIO_ERROR_NONE : EIO_ERROR_VERSION;
+}
+
+enum eio_error eio_check_request(const struct eio_request *request)
+{
+    enum eio_transport transport = EIO_WEBSOCKET;
+    if (bytes_equal(request->query.transport, BYTES("polling"))) {
+        transport = EIO_POLLING;
+    } else if (!bytes_equal(request->query.transport, BYTES("websocket"))) {
+        return EIO_ERROR_TRANSPORT;
+    }
+    if (!is_header_value(request->origin)) {
+        return EIO_ERROR_BAD_REQUEST;
+    }
+    enum eio_error error = request->query.sid.len > 0 ? check_session(request, transport)
+                                                      : check_handshake(request, transport);
+    bool is_odd = request->is_upgrade && transport == EIO_POLLING;
+    return error == EIO_ERROR_NONE && is_odd ? EIO_ERROR_BAD_REQUEST : error;
+}
+
+struct eio_refusal eio_refusal(enum eio_error error, bool is_upgrade)
+{
+    if (is_upgrade) {
+        return (struct eio_refusal){
+            .status = 400,
+            .reason = "Bad Request",
+            .content_type = "text/html",
+            .body = bytes_of_string(eio_error_message(error)),
+            .closes_connection = true,
+        };
+    }
+    bool is_forbidden = error == EIO_ERROR_FORBIDDEN;
+    return (struct eio_refusal){
+        .status = is_forbidden ? 403 : 400,
+        .reason = is_forbidden ? "Forbidden" : "Bad Request",
+        .content_type = "application/json",
+        .body = bytes_of_string(text_of(error)->json),
+    };
 }

@@ -227,13 +227,13 @@ void sio_settings_init(struct sio_settings *settings)
 }
 
 void sio_client_open(struct sio_client *client, const struct sio_settings *settings,
-                     const char sid[EIO_SID_BYTES], uint64_t now_ms)
+                     const char sid[EIO_SID_BYTES], enum eio_transport transport, uint64_t now_ms)
 {
     client->sockets = NULL;
     timer_init(&client->connect_timeout, on_connect_timeout);
     timers_set(settings->eio.timers, &client->connect_timeout,
                now_ms + settings->connect_timeout_ms);
-    eio_session_open(&client->eio, &settings->eio, sid, now_ms);
+    eio_session_open(&client->eio, &settings->eio, sid, transport, now_ms);
 }
 
 void sio_client_release(struct sio_client *client)

@@ -128,7 +128,7 @@ static inline struct sio_client *sio_client_of(struct eio_session *session)
 }
 
 void sio_client_open(struct sio_client *client, const struct sio_settings *settings,
-                     const char sid[EIO_SID_BYTES], uint64_t now_ms);
+                     const char sid[EIO_SID_BYTES], enum eio_transport transport, uint64_t now_ms);
 
 /* Frees what the client holds; its sockets are GONE, without on_disconnect(). See eio_session_release(). */
 void sio_client_release(struct sio_client *client);

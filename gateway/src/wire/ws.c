@@ -295,6 +295,22 @@ void ws_end_frame(struct buf *out, size_t begin, enum ws_opcode opcode)
     out->len = begin + ws_write_header(frame, opcode, payload_len) + payload_len;
 }
 
+enum ws_opcode ws_take_server_frame(struct bytes *frames, struct bytes *ret_payload)
+{
+    ASSERT(frames->len >= 2);
+    size_t payload_len = (unsigned char)frames->data[1];
+    size_t header_len = payload_len == LENGTH_16 ? 4 : payload_len == LENGTH_64 ? 10 : 2;
+    ASSERT(frames->len >= header_len);
+    if (header_len > 2) {
+        payload_len = (size_t)read_number(frames->data + 2, header_len - 2);
+    }
+    ASSERT(payload_len <= frames->len - header_len);
+    enum ws_opcode opcode = (enum ws_opcode)(frames->data[0] & OPCODE);
+    *ret_payload = bytes_of(frames->data + header_len, payload_len);
+    *frames = bytes_skip(*frames, header_len + payload_len);
+    return opcode;
+}
+
 void ws_accept(struct bytes key, char ret_accept[WS_ACCEPT_BYTES])
 {
     static const char GUID[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";

@@ -95,6 +95,12 @@ void ws_append_close(struct buf *out, uint16_t close_code);
 size_t ws_begin_frame(struct buf *out);
 void ws_end_frame(struct buf *out, size_t begin, enum ws_opcode opcode);
 
+/*
+ * Takes the frame at the front of *@frames, which must be whole frames as ws_append_frame() writes them, for whoever
+ * sends their payloads another way. The payload is a slice of *@frames.
+ */
+enum ws_opcode ws_take_server_frame(struct bytes *frames, struct bytes *ret_payload);
+
 /* Value of Sec-WebSocket-Accept for the client's @key, section 4.2.2. */
 void ws_accept(struct bytes key, char ret_accept[WS_ACCEPT_BYTES]);
 

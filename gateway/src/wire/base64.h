@@ -1,0 +1,18 @@
+/*
+ * base64.h - the standard alphabet with padding (RFC 4648, section 4), as binary packets have it over polling.
+ */
+#ifndef PARLEY_WIRE_BASE64_H
+#define PARLEY_WIRE_BASE64_H
+
+#include "base/bytes.h"
+
+/* Appends @data in base64: 4 characters for 3 bytes or fewer. */
+void base64_append(struct buf *out, struct bytes data);
+
+/*
+ * Appends what @text says. Its padding may be missing, as the reference allows. False, with nothing appended, when a
+ * character is none of the alphabet's or the length is none that an encoder makes.
+ */
+MUST_USE bool base64_decode(struct bytes text, struct buf *out);
+
+#endif
