@@ -6,6 +6,7 @@
  * by taking their first element.
  */
 #include "sio.h"
+#include "sio_binary.h"
 
 static const struct sio_settings *settings_of(const struct sio_client *client)
 {
@@ -110,10 +111,15 @@ void sio_socket_refuse(struct sio_socket *socket, struct bytes message, struct b
     sio_client_refuse(socket->client, namespace_of(socket), message, data);
 }
 
+/* Where a CONNECTED socket's frames go, or NULL when they go nowhere. */
+static struct buf *begin_write(struct sio_socket *socket)
+{
+    return socket->state == SIO_CONNECTED ? eio_session_begin_write(&socket->client->eio) : NULL;
+}
+
 void sio_socket_emit(struct sio_socket *socket, struct bytes arguments)
 {
-    struct buf *out =
-        socket->state == SIO_CONNECTED ? eio_session_begin_write(&socket->client->eio) : NULL;
+    struct buf *out = begin_write(socket);
     if (out != NULL) {
         sio_append_event_frame(out, namespace_of(socket), arguments);
         eio_session_end_write(&socket->client->eio);
@@ -122,10 +128,30 @@ void sio_socket_emit(struct sio_socket *socket, struct bytes arguments)
 
 void sio_socket_ack(struct sio_socket *socket, uint64_t ack_id, struct bytes arguments)
 {
-    struct buf *out =
-        socket->state == SIO_CONNECTED ? eio_session_begin_write(&socket->client->eio) : NULL;
+    struct buf *out = begin_write(socket);
     if (out != NULL) {
         sio_append_ack_frame(out, namespace_of(socket), ack_id, arguments);
+        eio_session_end_write(&socket->client->eio);
+    }
+}
+
+void sio_socket_emit_binary(struct sio_socket *socket, struct bytes arguments,
+                            const struct bytes *attachments, uint32_t count)
+{
+    struct buf *out = begin_write(socket);
+    if (out != NULL) {
+        sio_append_binary_event_frames(out, namespace_of(socket), arguments, attachments, count);
+        eio_session_end_write(&socket->client->eio);
+    }
+}
+
+void sio_socket_ack_binary(struct sio_socket *socket, uint64_t ack_id, struct bytes arguments,
+                           const struct bytes *attachments, uint32_t count)
+{
+    struct buf *out = begin_write(socket);
+    if (out != NULL) {
+        sio_append_binary_ack_frames(out, namespace_of(socket), ack_id, arguments, attachments,
+                                     count);
         eio_session_end_write(&socket->client->eio);
     }
 }
@@ -142,7 +168,8 @@ static void on_connect(struct sio_client *client, const struct sio_packet *packe
     }
 }
 
-static void on_event(struct sio_client *client, const struct sio_packet *packet, uint64_t now_ms)
+static void on_event(struct sio_client *client, const struct sio_packet *packet,
+                     const struct bytes *attachments, uint64_t now_ms)
 {
     struct sio_socket *socket = sio_client_find(client, packet->namespace);
     if (socket == NULL) {
@@ -156,6 +183,9 @@ static void on_event(struct sio_client *client, const struct sio_packet *packet,
         .payload = packet->payload,
         .has_ack_id = packet->has_ack_id,
         .ack_id = packet->ack_id,
+        .has_binary = packet->attachments > 0,
+        .attachment_count = packet->attachments,
+        .attachments = attachments,
     };
     settings_of(client)->callbacks.on_event(socket, &event, now_ms);
 }
@@ -176,25 +206,71 @@ static void on_disconnect(struct sio_client *client, const struct sio_packet *pa
     }
 }
 
-static void on_message(struct eio_session *session, struct bytes message, bool binary,
-                       uint64_t now_ms)
+/* A packet that is complete. */
+static void on_packet(struct sio_client *client, const struct sio_packet *packet,
+                      const struct bytes *attachments, uint64_t now_ms)
 {
-    struct sio_client *client = sio_client_of(session);
+    switch (packet->type) {
+    case SIO_CONNECT: on_connect(client, packet, now_ms); break;
+    case SIO_DISCONNECT: on_disconnect(client, packet, now_ms); break;
+    case SIO_EVENT:
+    case SIO_BINARY_EVENT: on_event(client, packet, attachments, now_ms); break;
+    case SIO_ACK: /* of nothing that was asked */
+    case SIO_BINARY_ACK:
+    case SIO_CONNECT_ERROR: /* a server's word; the reference ignores it, too */ break;
+    }
+}
+
+static void on_text(struct sio_client *client, struct bytes text, uint64_t now_ms)
+{
     struct sio_packet packet;
-    /* Binary is awaited by no packet. */
-    if (binary || sio_parse(message, &packet) != SIO_OK) {
+    if (client->assembly != NULL || sio_parse(text, &packet) != SIO_OK) {
         close_for_protocol(client, now_ms);
         return;
     }
-    switch (packet.type) {
-    case SIO_CONNECT: on_connect(client, &packet, now_ms); break;
-    case SIO_DISCONNECT: on_disconnect(client, &packet, now_ms); break;
-    case SIO_EVENT: on_event(client, &packet, now_ms); break;
-    case SIO_ACK: /* of nothing that was asked */
-    case SIO_CONNECT_ERROR: /* a server's word; the reference ignores it, too */ break;
-    case SIO_BINARY_EVENT:
-    case SIO_BINARY_ACK: close_for_protocol(client, now_ms);
+    bool is_binary = packet.type == SIO_BINARY_EVENT || packet.type == SIO_BINARY_ACK;
+    if (is_binary && !sio_placeholders_are_valid(packet.payload, packet.attachments)) {
+        close_for_protocol(client, now_ms);
+    } else if (packet.attachments > 0) {
+        client->assembly = sio_assembly_new(&packet, client->eio.settings->payload_bytes_max);
+    } else {
+        on_packet(client, &packet, NULL, now_ms);
     }
+}
+
+static void on_attachment(struct sio_client *client, struct bytes data, uint64_t now_ms)
+{
+    struct sio_assembly *assembly = client->assembly;
+    if (assembly == NULL) {
+        close_for_protocol(client, now_ms);
+        return;
+    }
+    switch (sio_assembly_add(assembly, data)) {
+    case SIO_ASSEMBLY_AWAITS_MORE: break;
+    case SIO_ASSEMBLY_TOO_MUCH: close_for_protocol(client, now_ms); break;
+    case SIO_ASSEMBLY_COMPLETE: {
+        struct bytes attachments[SIO_ATTACHMENTS_MAX];
+        client->assembly = NULL; /* what is called back may close the session */
+        on_packet(client, sio_assembly_packet(assembly, attachments), attachments, now_ms);
+        sio_assembly_free(assembly);
+    }
+    }
+}
+
+static void on_message(struct eio_session *session, struct bytes message, bool binary,
+                       uint64_t now_ms)
+{
+    if (binary) {
+        on_attachment(sio_client_of(session), message, now_ms);
+    } else {
+        on_text(sio_client_of(session), message, now_ms);
+    }
+}
+
+static void forget_assembly(struct sio_client *client)
+{
+    sio_assembly_free(client->assembly);
+    client->assembly = NULL;
 }
 
 static void on_session_close(struct eio_session *session, enum eio_close_reason reason,
@@ -202,6 +278,7 @@ static void on_session_close(struct eio_session *session, enum eio_close_reason 
 {
     struct sio_client *client = sio_client_of(session);
     timers_clear(session->settings->timers, &client->connect_timeout);
+    forget_assembly(client);
     while (client->sockets != NULL) {
         leave(client->sockets, now_ms);
     }
@@ -230,6 +307,7 @@ void sio_client_open(struct sio_client *client, const struct sio_settings *setti
                      const char sid[EIO_SID_BYTES], enum eio_transport transport, uint64_t now_ms)
 {
     client->sockets = NULL;
+    client->assembly = NULL;
     timer_init(&client->connect_timeout, on_connect_timeout);
     timers_set(settings->eio.timers, &client->connect_timeout,
                now_ms + settings->connect_timeout_ms);
@@ -239,6 +317,7 @@ void sio_client_open(struct sio_client *client, const struct sio_settings *setti
 void sio_client_release(struct sio_client *client)
 {
     timers_clear(client->eio.settings->timers, &client->connect_timeout);
+    forget_assembly(client);
     while (client->sockets != NULL) {
         sio_socket_detach(client->sockets);
     }

@@ -16,7 +16,12 @@
  * is joined or being joined. Packets for a namespace that is not joined are ignored, since namespaces are rooms here, and
  * one may have been left a moment ago. Acknowledgements are ignored: this side asks for none.
  *
- * Binary packets close the connection for now; sio_parse() reads their headers already.
+ * A packet with attachments, 45<n>-… and n binary messages, is delivered when the last of them is there; acknowledgements
+ * with attachments are read and ignored likewise. Text meanwhile, binary that none announced, a placeholder that is not
+ * {"_placeholder":true,"num":0 … n-1}: each closes the connection.
+ *
+ * Limits  SIO_ATTACHMENTS_MAX attachments; a packet with all of them is at most payload_bytes_max long, and in memory (one
+ *         for a client) only until it is complete.
  *
  * Thread  One; time is an argument.
  */
@@ -66,18 +71,28 @@ enum sio_result {
  */
 MUST_USE enum sio_result sio_parse(struct bytes text, struct sio_packet *ret_packet);
 
+/*
+ * Whether each placeholder in the scanned array @payload (an object with "_placeholder":true) names one of @count attachments.
+ * Linear in its length.
+ */
+bool sio_placeholders_are_valid(struct bytes payload, uint32_t count);
+
 /* Of a scanned event payload ["name", …]: its name as JSON (a string with quotes, or a number) and what follows it. */
 void sio_event_split(struct bytes payload, struct bytes *ret_name,
                      struct json_iterator *ret_arguments);
 
 struct sio_client;
 struct sio_socket;
+struct sio_assembly; /* a packet whose attachments are not all there yet */
 
 struct sio_event {
     struct bytes payload; /* the scanned array: ["name", argument, …] */
     bool has_ack_id;      /* the client waits for sio_socket_ack(…, ack_id, …) */
     uint64_t ack_id;
-    bool has_binary; /* it had attachments; the payload then holds their placeholders */
+    /* The payload then holds their placeholders. */
+    bool has_binary;
+    uint32_t attachment_count;
+    const struct bytes *attachments;
 };
 
 struct sio_callbacks {
@@ -119,6 +134,7 @@ struct sio_client {
     struct eio_session eio;
     struct timer connect_timeout;
     struct sio_socket *sockets;
+    struct sio_assembly *assembly; /* NULL: no binary is awaited */
 };
 
 /* The client that @session is part of. */
@@ -161,6 +177,15 @@ void sio_socket_emit(struct sio_socket *socket, struct bytes arguments);
 
 /* Sends an acknowledgement; @arguments is the JSON between '[' and ']', may be empty. Ignored unless CONNECTED. */
 void sio_socket_ack(struct sio_socket *socket, uint64_t ack_id, struct bytes arguments);
+
+/*
+ * The same with @count (1..SIO_ATTACHMENTS_MAX) attachments, for which @arguments hold the placeholders. The packet
+ * and its attachments go out one behind the other, with no other message between them.
+ */
+void sio_socket_emit_binary(struct sio_socket *socket, struct bytes arguments,
+                            const struct bytes *attachments, uint32_t count);
+void sio_socket_ack_binary(struct sio_socket *socket, uint64_t ack_id, struct bytes arguments,
+                           const struct bytes *attachments, uint32_t count);
 
 /* Appends the packet's beginning: the '4' of Engine.IO, @type, and the namespace with its comma unless it is "/". */
 void sio_append_packet_head(struct buf *out, enum sio_packet_type type, struct bytes namespace);
