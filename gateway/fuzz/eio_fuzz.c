@@ -156,7 +156,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .payload_bytes_max = PAYLOAD_MAX,
         .outbox_bytes_max = OUTBOX_MAX,
         .timers = &world.timers,
-        .callbacks = {on_message, on_close, on_output, peek, advance},
+        .callbacks = {on_message, on_close, on_output, peek, advance, NULL},
     };
     eio_session_open(&world.session, &world.settings, "abcdefghij0123456789", EIO_WEBSOCKET,
                      world.now_ms);

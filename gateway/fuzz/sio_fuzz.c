@@ -1,6 +1,7 @@
 /*
- * sio_fuzz.c - packets, one a line, for a small application that holds, accepts, refuses, detaches and closes as they
- * say. Every socket ends once, and before its client does.
+ * sio_fuzz.c - packets, one a line, for a small application that holds, accepts, refuses, detaches, closes and sends
+ * binary back as they say. Every socket ends once, and before its client does; attachments come in and go out behind
+ * their packet and never without one.
  */
 #include "../tests/client_frames.h"
 #include "fuzz.h"
@@ -80,8 +81,16 @@ static void on_event(struct sio_socket *socket, const struct sio_event *event, u
     while (json_next_element(&arguments, &argument)) {
         count++;
     }
+    ASSERT(event->has_binary == (event->attachment_count > 0));
+    ASSERT(event->attachment_count <= SIO_ATTACHMENTS_MAX);
+    ASSERT(!event->has_binary ||
+           sio_placeholders_are_valid(event->payload, event->attachment_count));
     sio_socket_emit(socket, name);
-    if (event->has_ack_id) {
+    if (event->has_binary) {
+        sio_socket_emit_binary(socket, name, event->attachments, event->attachment_count);
+        sio_socket_ack_binary(socket, event->ack_id, (struct bytes){0}, event->attachments,
+                              event->attachment_count);
+    } else if (event->has_ack_id) {
         sio_socket_ack(socket, event->ack_id, (struct bytes){0});
     }
     if (count == 2) {
@@ -118,6 +127,37 @@ static void on_output(struct eio_session *session)
     (void)session;
 }
 
+/* A second opinion on placeholders, by walking the tree. */
+static bool is_valid_value(struct bytes value, uint32_t count)
+{
+    struct json_iterator iterator;
+    struct bytes key, element;
+    if (json_type_of(value) == JSON_ARRAY) {
+        iterator = json_iterate(value);
+        while (json_next_element(&iterator, &element)) {
+            if (!is_valid_value(element, count)) {
+                return false;
+            }
+        }
+    } else if (json_type_of(value) == JSON_OBJECT) {
+        uint64_t num = 0;
+        bool is_placeholder = json_object_get(value, BYTES("_placeholder"), &element) &&
+                              json_type_of(element) == JSON_TRUE;
+        if (is_placeholder && !(json_object_get(value, BYTES("num"), &element) &&
+                                json_type_of(element) == JSON_NUMBER &&
+                                json_number_to_u64(element, &num) && num < count)) {
+            return false;
+        }
+        iterator = json_iterate(value);
+        while (json_next_member(&iterator, &key, &element)) {
+            if (!is_valid_value(element, count)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 static void check_parse(struct bytes text)
 {
     struct sio_packet packet = {.type = 'x'};
@@ -130,6 +170,10 @@ static void check_parse(struct bytes text)
     struct bytes value;
     ASSERT(packet.payload.len == 0 ||
            (json_scan(packet.payload, &value) && value.len == packet.payload.len));
+    if (packet.payload.len > 0 && json_type_of(packet.payload) == JSON_ARRAY) {
+        ASSERT(sio_placeholders_are_valid(packet.payload, packet.attachments) ==
+               is_valid_value(packet.payload, packet.attachments));
+    }
 }
 
 /* Reads all that goes out: frames, each a packet that this side, too, finds well formed. */
@@ -141,16 +185,21 @@ static void read_output(struct world *world)
     }
     struct bytes frames = bytes_of(iov.iov_base, iov.iov_len), payload;
     enum ws_opcode opcode;
+    uint32_t attachments = 0; /* that are to follow */
     while (server_take_frame(&frames, &opcode, &payload)) {
-        struct sio_packet packet;
+        struct sio_packet packet = {0};
         bool is_message = opcode == WS_TEXT && payload.data[0] == EIO_MESSAGE;
         ASSERT(!is_message || sio_parse(bytes_skip(payload, 1), &packet) == SIO_OK);
+        ASSERT((opcode == WS_BINARY) == (attachments > 0));
+        attachments = opcode == WS_BINARY ? attachments - 1 : packet.attachments;
     }
-    ASSERT(frames.len == 0);
+    ASSERT(frames.len == 0 && attachments == 0);
     eio_session_advance(&world->client.eio, iov.iov_len);
 }
 
-/* A line: '!' lets time pass and the application answer what it holds; all else is a message packet. */
+/*
+ * A line: '!' lets time pass and the application answer what it holds; 'b' is a binary message; all else is a packet.
+ */
 static void step(struct world *world, struct bytes line)
 {
     if (line.len > 0 && line.data[0] == '!') {
@@ -166,7 +215,9 @@ static void step(struct world *world, struct bytes line)
         check_parse(bytes_skip(line, 1));
     }
     struct buf frame = BUF_INIT;
-    client_append_frame(&frame, CLIENT_FIN | WS_TEXT, line);
+    bool is_binary = line.len > 0 && line.data[0] == 'b';
+    client_append_frame(&frame, CLIENT_FIN | (is_binary ? WS_BINARY : WS_TEXT),
+                        is_binary ? bytes_skip(line, 1) : line);
     size_t taken = eio_session_receive(&world->client.eio, frame.data, frame.len, world->now_ms);
     ASSERT(taken == frame.len);
     buf_release(&frame);

@@ -109,7 +109,7 @@ static struct peer *peer_new(void)
         .payload_bytes_max = PAYLOAD_MAX,
         .outbox_bytes_max = OUTBOX_MAX,
         .timers = &peer->timers,
-        .callbacks = {on_message, on_close, on_output, peek, advance},
+        .callbacks = {on_message, on_close, on_output, peek, advance, NULL},
     };
     peer->now_ms = START;
     eio_session_open(&peer->session, &peer->settings, SID, EIO_WEBSOCKET, peer->now_ms);

@@ -57,10 +57,11 @@ const struct sio_packet *sio_assembly_packet(const struct sio_assembly *assembly
                                              struct bytes ret_attachments[SIO_ATTACHMENTS_MAX])
 {
     ASSERT(assembly->count == assembly->packet.attachments);
-    uint32_t begin = 0;
+    struct bytes rest = buf_bytes(&assembly->data);
     for (uint32_t i = 0; i < assembly->count; i++) {
-        ret_attachments[i] = bytes_of(assembly->data.data + begin, assembly->ends[i] - begin);
-        begin = assembly->ends[i];
+        size_t len = assembly->ends[i] - (assembly->data.len - rest.len);
+        ret_attachments[i] = bytes_of(rest.data, len);
+        rest = bytes_skip(rest, len);
     }
     return &assembly->packet;
 }
