@@ -612,6 +612,93 @@ TEST(an_upgrade_from_elsewhere_is_claimed_once)
     peer_free(peer);
 }
 
+/* A server that has no session yet, with a WebSocket whose session is @owner's and has got its "5". */
+static struct socket *moving_from(struct peer *owner)
+{
+    struct peer *other = peer_new();
+    eio_session_release(&other->session);
+    struct socket *socket = socket_new_for(other, NULL);
+    receive(socket, "2probe");
+    CHECK(eio_session_upgrade_claim(&owner->session));
+    CHECK(eio_session_upgrade_probed(&owner->session));
+    eio_probe_answer(&socket->probe);
+    expect_written(socket, WS_TEXT, BYTES("3probe"));
+    receive(socket, "5");
+    return socket;
+}
+
+static void take_over(struct socket *socket, const struct eio_handover *handover,
+                      struct bytes undelivered)
+{
+    struct peer *peer = socket->peer;
+    eio_session_take_over(&peer->session, &peer->settings, "abcdefghij0123456789", handover,
+                          undelivered, &socket->probe, peer->now_ms);
+    CHECK(peer->session.state == EIO_STATE_OPEN && peer->session.transport == EIO_WEBSOCKET);
+    CHECK(peer->outputs > 0 && socket->probe.state == EIO_PROBE_UPGRADED);
+}
+
+TEST(a_session_moves_with_all_that_it_has_not_sent)
+{
+    struct peer *owner = peer_new();
+    struct socket *socket = moving_from(owner);
+    send_text(owner, "a");
+    run(owner, START + PING_INTERVAL);
+    struct buf undelivered = BUF_INIT;
+    struct eio_handover handover;
+    CHECK(eio_session_hand_over(&owner->session, &undelivered, &handover, owner->now_ms));
+    assert_int_equal(owner->closes, 1);
+    assert_int_equal(owner->reason, EIO_CLOSE_MOVED);
+    expect_answer(owner, "6"); /* a GET that waits there */
+    CHECK(!eio_session_hand_over(&owner->session, &undelivered, &handover, owner->now_ms));
+
+    struct peer *other = socket->peer;
+    receive(socket, "4early"); /* waits for the session */
+    take_over(socket, &handover, buf_bytes(&undelivered));
+    receive(socket, "4b");
+    CHECK_TEXT(buf_bytes(&other->received), "early|b|");
+    expect_session_writes(other, "2|4a|");
+    buf_release(&undelivered);
+    socket_free(socket);
+    peer_free(other);
+    peer_free(owner);
+}
+
+TEST(the_heartbeat_of_a_session_that_moves_goes_on_where_it_was)
+{
+    struct peer *owner = peer_new();
+    run(owner, START + PING_INTERVAL);
+    expect_answer(owner, "2");
+    run(owner, START + PING_INTERVAL + 50);
+    struct socket *socket = moving_from(owner);
+    struct peer *other = socket->peer; /* its clock says START */
+    struct buf undelivered = BUF_INIT;
+    struct eio_handover handover;
+    CHECK(eio_session_hand_over(&owner->session, &undelivered, &handover, owner->now_ms));
+    assert_int_equal(handover.heartbeat_in_ms, PING_TIMEOUT - 50);
+    CHECK(handover.awaits_pong && undelivered.len == 0);
+    take_over(socket, &handover, buf_bytes(&undelivered));
+    run(other, START + PING_TIMEOUT - 51);
+    assert_int_equal(other->closes, 0);
+    run(other, START + PING_TIMEOUT - 50);
+    assert_int_equal(other->reason, EIO_CLOSE_PING_TIMEOUT);
+    socket_free(socket);
+    peer_free(other);
+    peer_free(owner);
+}
+
+TEST(only_a_session_that_is_probed_from_elsewhere_is_handed_over)
+{
+    struct peer *peer = peer_new();
+    struct buf undelivered = BUF_INIT;
+    struct eio_handover handover;
+    CHECK(!eio_session_hand_over(&peer->session, &undelivered, &handover, peer->now_ms));
+    struct socket *socket = probed(peer);
+    CHECK(!eio_session_hand_over(&peer->session, &undelivered, &handover, peer->now_ms));
+    assert_int_equal(peer->closes, 0);
+    socket_free(socket);
+    peer_free(peer);
+}
+
 TEST_MAIN(TEST_OF(a_probe_is_answered_and_the_upgrade_flushes_what_waited),
           TEST_OF(while_it_is_probed_every_get_gets_a_noop),
           TEST_OF(posts_are_read_while_it_is_probed_and_refused_after_the_upgrade),
@@ -632,4 +719,7 @@ TEST_MAIN(TEST_OF(a_probe_is_answered_and_the_upgrade_flushes_what_waited),
           TEST_OF(a_half_written_answer_is_finished_before_anything_else),
           TEST_OF(a_session_elsewhere_answers_when_it_can),
           TEST_OF(a_session_elsewhere_may_refuse_or_never_answer),
-          TEST_OF(an_upgrade_from_elsewhere_is_claimed_once))
+          TEST_OF(an_upgrade_from_elsewhere_is_claimed_once),
+          TEST_OF(a_session_moves_with_all_that_it_has_not_sent),
+          TEST_OF(the_heartbeat_of_a_session_that_moves_goes_on_where_it_was),
+          TEST_OF(only_a_session_that_is_probed_from_elsewhere_is_handed_over))

@@ -498,6 +498,54 @@ TEST(nothing_is_called_back_while_a_loop_sends_more_than_the_outbox_takes)
     peer_free(peer);
 }
 
+static void on_probe_event(struct eio_probe *probe, uint64_t now_ms)
+{
+    (void)now_ms;
+    eio_probe_answer(probe);
+}
+
+static void ignore_upgrade(struct eio_probe *probe, uint64_t now_ms)
+{
+    (void)probe;
+    (void)now_ms;
+}
+
+static void ignore_output(struct eio_probe *probe)
+{
+    (void)probe;
+}
+
+TEST(a_client_that_was_handed_over_is_in_its_namespaces_still)
+{
+    static const struct eio_probe_callbacks CALLBACKS = {ignore_output, on_probe_event,
+                                                         ignore_upgrade};
+    struct peer *peer = peer_new();
+    sio_client_release(&peer->client);
+    struct eio_probe probe;
+    eio_probe_open(&probe, NULL, &peer->settings.eio, &CALLBACKS, START);
+    struct buf in = BUF_INIT;
+    client_append_frame(&in, CLIENT_FIN | WS_TEXT, BYTES("2probe"));
+    client_append_frame(&in, CLIENT_FIN | WS_TEXT, BYTES("5"));
+    assert_int_equal(eio_probe_receive(&probe, in.data, in.len, START), in.len);
+    buf_release(&in);
+    sio_client_take_over(&peer->client, &peer->settings, "abcdefghij0123456789",
+                         &(struct eio_handover){.heartbeat_in_ms = 25000},
+                         BYTES("\x81\x02\x34\x32"), &probe, START);
+    eio_probe_release(&probe);
+    struct room *room = mem_alloc_zeroed(sizeof(*room));
+    memcpy(room->namespace, "/room", 5);
+    peer->rooms[peer->room_count++] = room;
+    sio_socket_take_over(&room->socket, &peer->client, room->namespace, 5);
+    expect(peer, "3probe"); /* which the probe had not written */
+    expect(peer, "42");     /* and what was handed over */
+    receive(peer, "42/room,7[\"a\"]");
+    expect_log(peer, "event /room [\"a\"]|");
+    expect(peer, "43/room,7[\"done\"]");
+    run(peer, START + CONNECT_TIMEOUT);
+    CHECK(peer->client.eio.state == EIO_STATE_OPEN);
+    peer_free(peer);
+}
+
 TEST_MAIN(TEST_OF(a_client_joins_namespaces_with_auth_or_without),
           TEST_OF(a_connect_may_be_held_and_accepted_later_with_a_pid),
           TEST_OF(a_connect_may_be_refused_at_once_or_later),
@@ -515,4 +563,5 @@ TEST_MAIN(TEST_OF(a_client_joins_namespaces_with_auth_or_without),
           TEST_OF(a_client_whose_connect_is_held_is_not_closed_for_it),
           TEST_OF(all_sockets_are_told_before_the_client_s_end),
           TEST_OF(a_callback_may_free_its_socket_or_close_the_session),
-          TEST_OF(nothing_is_called_back_while_a_loop_sends_more_than_the_outbox_takes))
+          TEST_OF(nothing_is_called_back_while_a_loop_sends_more_than_the_outbox_takes),
+          TEST_OF(a_client_that_was_handed_over_is_in_its_namespaces_still))

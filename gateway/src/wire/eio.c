@@ -1,14 +1,13 @@
 /*
- * eio.c - sessions: their life, their heartbeat, and the WebSocket. Polling is in eio_polling.c.
+ * eio.c - sessions: their life, their heartbeat, and the WebSocket. Polling is in
+ * eio_polling.c, the change from one to the other in eio_upgrade.c.
  *
  * What is sent goes to the outbox and nowhere else; whoever owns the socket fetches it from there.
  * Sending calls nothing back but on_output (a probe's included), so that callers need not fear for
- * what they hold; see outbox_was_filled().
+ * what they hold; see eio_session_outbox_was_filled().
  */
 #include "eio.h"
 #include "eio_impl.h"
-
-static const char PING_PACKET[] = {EIO_PING};
 
 const char *eio_close_reason_name(enum eio_close_reason reason)
 {
@@ -19,6 +18,7 @@ const char *eio_close_reason_name(enum eio_close_reason reason)
     case EIO_CLOSE_PROTOCOL: return "protocol";
     case EIO_CLOSE_OUTBOX_FULL: return "outbox_full";
     case EIO_CLOSE_SERVER: return "server";
+    case EIO_CLOSE_MOVED: return "moved";
     }
     ASSERT(!"a close reason");
     return "";
@@ -32,9 +32,8 @@ static void enter_closed(struct eio_session *session)
     buf_release(&session->outbox);
 }
 
-/* The one way out of OPEN. */
-static void leave_open(struct eio_session *session, enum eio_state state,
-                       enum eio_close_reason reason)
+void eio_session_leave_open(struct eio_session *session, enum eio_state state,
+                            enum eio_close_reason reason)
 {
     ASSERT(session->state == EIO_STATE_OPEN);
     timers_clear(session->settings->timers, &session->heartbeat);
@@ -49,11 +48,10 @@ static void leave_open(struct eio_session *session, enum eio_state state,
     }
 }
 
-/* The outbox has grown. Whoever does not read what it asked for is not waited for. */
-static void outbox_was_filled(struct eio_session *session)
+void eio_session_outbox_was_filled(struct eio_session *session)
 {
     if (session->outbox.len > session->settings->outbox_bytes_max) {
-        leave_open(session, EIO_STATE_CLOSED, EIO_CLOSE_OUTBOX_FULL);
+        eio_session_leave_open(session, EIO_STATE_CLOSED, EIO_CLOSE_OUTBOX_FULL);
         session->owes_on_close = true;
         timers_set(session->settings->timers, &session->heartbeat, 0);
     }
@@ -63,7 +61,7 @@ static void outbox_was_filled(struct eio_session *session)
 static void send_frame(struct eio_session *session, enum ws_opcode opcode, struct bytes payload)
 {
     ws_append_frame(&session->outbox, opcode, payload);
-    outbox_was_filled(session);
+    eio_session_outbox_was_filled(session);
 }
 
 void eio_session_pay_on_close(struct eio_session *session, uint64_t now_ms)
@@ -81,6 +79,12 @@ void eio_session_end_closing(struct eio_session *session)
     enter_closed(session);
 }
 
+void eio_append_ping(struct buf *out)
+{
+    static const char PACKET[] = {EIO_PING};
+    ws_append_frame(out, WS_TEXT, bytes_of(PACKET, sizeof(PACKET)));
+}
+
 static void send_ping(struct eio_session *session)
 {
     session->awaits_pong = true;
@@ -88,7 +92,8 @@ static void send_ping(struct eio_session *session)
         session->owes_ping = true;
         session->settings->callbacks.on_output(session);
     } else {
-        send_frame(session, WS_TEXT, bytes_of(PING_PACKET, sizeof(PING_PACKET)));
+        eio_append_ping(&session->outbox);
+        eio_session_outbox_was_filled(session);
     }
 }
 
@@ -109,8 +114,8 @@ static void on_heartbeat(struct timer *timer, uint64_t now_ms)
     }
 }
 
-void eio_session_open(struct eio_session *session, const struct eio_settings *settings,
-                      const char sid[EIO_SID_BYTES], enum eio_transport transport, uint64_t now_ms)
+void eio_session_init(struct eio_session *session, const struct eio_settings *settings,
+                      const char sid[EIO_SID_BYTES], enum eio_transport transport)
 {
     *session = (struct eio_session){
         .settings = settings,
@@ -120,13 +125,18 @@ void eio_session_open(struct eio_session *session, const struct eio_settings *se
     memcpy(session->sid, sid, EIO_SID_BYTES);
     ws_reader_init(&session->reader, settings->payload_bytes_max);
     timer_init(&session->heartbeat, on_heartbeat);
-    timers_set(settings->timers, &session->heartbeat, now_ms + settings->ping_interval_ms);
+}
 
+void eio_session_open(struct eio_session *session, const struct eio_settings *settings,
+                      const char sid[EIO_SID_BYTES], enum eio_transport transport, uint64_t now_ms)
+{
+    eio_session_init(session, settings, sid, transport);
+    timers_set(settings->timers, &session->heartbeat, now_ms + settings->ping_interval_ms);
     size_t begin = ws_begin_frame(&session->outbox);
     buf_append_char(&session->outbox, EIO_OPEN);
     eio_write_open(&session->outbox, settings, sid, transport);
     ws_end_frame(&session->outbox, begin, WS_TEXT);
-    outbox_was_filled(session);
+    eio_session_outbox_was_filled(session);
 }
 
 void eio_session_release(struct eio_session *session)
@@ -146,13 +156,13 @@ void eio_session_close(struct eio_session *session, enum eio_close_reason reason
         return;
     }
     if (session->transport == EIO_WEBSOCKET) {
-        leave_open(session, EIO_STATE_CLOSING, reason);
+        eio_session_leave_open(session, EIO_STATE_CLOSING, reason);
         ws_append_close(&session->outbox, close_code);
     } else if (reason == EIO_CLOSE_SERVER) {
-        leave_open(session, EIO_STATE_CLOSING, reason);
+        eio_session_leave_open(session, EIO_STATE_CLOSING, reason);
         timers_set(session->settings->timers, &session->heartbeat, now_ms + EIO_CLOSE_WAIT_MS);
     } else {
-        leave_open(session, EIO_STATE_CLOSED, reason);
+        eio_session_leave_open(session, EIO_STATE_CLOSED, reason);
     }
     session->settings->callbacks.on_output(session);
     session->settings->callbacks.on_close(session, reason, now_ms);
@@ -161,7 +171,7 @@ void eio_session_close(struct eio_session *session, enum eio_close_reason reason
 void eio_session_transport_closed(struct eio_session *session, uint64_t now_ms)
 {
     if (session->state == EIO_STATE_OPEN) {
-        leave_open(session, EIO_STATE_CLOSED, EIO_CLOSE_TRANSPORT);
+        eio_session_leave_open(session, EIO_STATE_CLOSED, EIO_CLOSE_TRANSPORT);
         session->settings->callbacks.on_close(session, EIO_CLOSE_TRANSPORT, now_ms);
     } else if (session->state == EIO_STATE_CLOSING) {
         enter_closed(session);
@@ -247,7 +257,7 @@ void eio_session_send(struct eio_session *session, struct bytes message, bool bi
     buf_append_char(&session->outbox, EIO_MESSAGE);
     buf_append_bytes(&session->outbox, message);
     ws_end_frame(&session->outbox, begin, WS_TEXT);
-    outbox_was_filled(session);
+    eio_session_outbox_was_filled(session);
 }
 
 struct buf *eio_session_begin_write(struct eio_session *session)
@@ -257,7 +267,7 @@ struct buf *eio_session_begin_write(struct eio_session *session)
 
 void eio_session_end_write(struct eio_session *session)
 {
-    outbox_was_filled(session);
+    eio_session_outbox_was_filled(session);
 }
 
 size_t eio_session_peek(struct eio_session *session, struct iovec *ret_iov, size_t iov_max)
@@ -284,55 +294,5 @@ void eio_session_advance(struct eio_session *session, size_t written)
     if (session->state == EIO_STATE_CLOSING && session->transport == EIO_WEBSOCKET &&
         session->outbox.len == 0) {
         enter_closed(session);
-    }
-}
-
-/* --- the upgrade ------------------------------------------------------------------------------------------------- */
-
-bool eio_session_upgrade_claim(struct eio_session *session)
-{
-    if (session->state != EIO_STATE_OPEN || session->upgrade != EIO_UPGRADE_NONE ||
-        session->transport != EIO_POLLING) {
-        return false;
-    }
-    session->upgrade = EIO_UPGRADE_CLAIMED;
-    return true;
-}
-
-bool eio_session_upgrade_probed(struct eio_session *session)
-{
-    if (session->state != EIO_STATE_OPEN || session->upgrade != EIO_UPGRADE_CLAIMED) {
-        return false;
-    }
-    session->upgrade = EIO_UPGRADE_PROBED;
-    session->settings->callbacks.on_output(session);
-    return true;
-}
-
-void eio_session_upgrade_failed(struct eio_session *session)
-{
-    if (session->upgrade != EIO_UPGRADE_DONE) {
-        session->upgrade = EIO_UPGRADE_NONE;
-    }
-}
-
-void eio_session_switch(struct eio_session *session, struct eio_probe *probe,
-                        struct bytes unwritten, uint64_t now_ms)
-{
-    ASSERT(session->state == EIO_STATE_OPEN && session->upgrade == EIO_UPGRADE_PROBED);
-    session->upgrade = EIO_UPGRADE_DONE;
-    session->transport = EIO_WEBSOCKET;
-    struct buf outbox = BUF_INIT;
-    buf_append_bytes(&outbox, unwritten);
-    if (session->owes_ping) {
-        session->owes_ping = false;
-        ws_append_frame(&outbox, WS_TEXT, bytes_of(PING_PACKET, sizeof(PING_PACKET)));
-    }
-    buf_append_bytes(&outbox, buf_bytes(&session->outbox));
-    buf_release(&session->outbox);
-    session->outbox = outbox;
-    session->settings->callbacks.on_upgraded(session, probe, now_ms);
-    if (session->state == EIO_STATE_OPEN) {
-        outbox_was_filled(session);
     }
 }

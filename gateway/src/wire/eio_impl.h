@@ -13,18 +13,28 @@ void eio_write_open(struct buf *out, const struct eio_settings *settings,
 /* Reads a text packet. May call back anything. The session must be OPEN. */
 void eio_session_take_packet(struct eio_session *session, struct bytes packet, uint64_t now_ms);
 
+/* An OPEN session with nothing to send and no heartbeat. */
+void eio_session_init(struct eio_session *session, const struct eio_settings *settings,
+                      const char sid[EIO_SID_BYTES], enum eio_transport transport);
+
+/* The one way out of OPEN. Closes the session's probe; calls nothing else back. */
+void eio_session_leave_open(struct eio_session *session, enum eio_state state,
+                            enum eio_close_reason reason);
+
 /* CLOSING has nothing left to write. */
 void eio_session_end_closing(struct eio_session *session);
+
+/* The outbox of an OPEN session has grown. Whoever does not read what it asked for is not waited for. */
+void eio_session_outbox_was_filled(struct eio_session *session);
 
 /* Calls the on_close that a full outbox could not; at the end of every call that has a time. */
 void eio_session_pay_on_close(struct eio_session *session, uint64_t now_ms);
 
-/*
- * The probe of @session has its "5". Takes @unwritten, whole frames or the rest of one, to be written to the WebSocket
- * before all else; then calls on_upgraded() and on_output().
- */
-void eio_session_switch(struct eio_session *session, struct eio_probe *probe,
-                        struct bytes unwritten, uint64_t now_ms);
+/* Appends a ping packet's frame. */
+void eio_append_ping(struct buf *out);
+
+/* @probe, which is MOVING and linked no more, has the "5" of @session: changes the transport and tells. */
+void eio_session_switch(struct eio_session *session, struct eio_probe *probe, uint64_t now_ms);
 
 /* The session of @probe is over. @tells: whether the probe's on_output() is called. */
 void eio_probe_session_is_over(struct eio_probe *probe, bool tells);

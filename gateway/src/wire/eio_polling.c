@@ -79,12 +79,13 @@ static void add_frames(struct payload *payload, struct eio_session *session)
     }
 }
 
-/* What a GET gets from a session whose transport is gone for it. */
+/* What a GET gets for which the session is over: only who does not know it yet is told. */
 static enum eio_packet_type last_word(const struct eio_session *session)
 {
-    bool has_said_it = session->transport == EIO_WEBSOCKET || /* the client knows */
-                       session->close_reason == EIO_CLOSE_PEER;
-    return has_said_it ? EIO_NOOP : EIO_CLOSE;
+    bool is_known_there = session->transport == EIO_WEBSOCKET ||
+                          session->close_reason == EIO_CLOSE_PEER ||
+                          session->close_reason == EIO_CLOSE_MOVED;
+    return is_known_there ? EIO_NOOP : EIO_CLOSE;
 }
 
 bool eio_session_poll(struct eio_session *session, struct buf *out, size_t bytes_max,

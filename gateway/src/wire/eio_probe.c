@@ -126,18 +126,14 @@ static void on_probe(struct eio_probe *probe, uint64_t now_ms)
 
 static void on_upgrade(struct eio_probe *probe, uint64_t now_ms)
 {
-    if (probe->is_elsewhere) {
-        probe->state = EIO_PROBE_MOVING;
-        probe->callbacks->on_upgrade(probe, now_ms);
-        return;
-    }
     struct eio_session *session = probe->session;
-    forget_session(probe);
-    struct buf unwritten = BUF_INIT;
     probe->state = EIO_PROBE_MOVING;
-    eio_probe_take(probe, &unwritten);
-    eio_session_switch(session, probe, buf_bytes(&unwritten), now_ms);
-    buf_release(&unwritten);
+    if (probe->is_elsewhere) {
+        probe->callbacks->on_upgrade(probe, now_ms);
+    } else {
+        forget_session(probe);
+        eio_session_switch(session, probe, now_ms);
+    }
 }
 
 void eio_probe_take(struct eio_probe *probe, struct buf *out)

@@ -19,8 +19,9 @@
  *
  * A session of another server: open the probe with NULL. on_probe() then asks the owner (who calls
  * eio_session_upgrade_claim() and _probed()) and eio_probe_answer() or eio_probe_close() passes its word on, whenever it
- * comes. At "5" such a probe is MOVING: on_upgrade() tells, the owner is to hand the session over, and eio_probe_take() ends
- * it (UPGRADED). Meanwhile nothing is read: stop reading the socket. The limit of time holds until then.
+ * comes. At "5" such a probe is MOVING: on_upgrade() tells, the owner calls eio_session_hand_over(), and what that gives goes
+ * to eio_session_take_over() here (UPGRADED). Meanwhile nothing is read: stop reading the socket. The limit of time holds
+ * until then.
  *
  * Thread  One; time is an argument.
  * Limits  EIO_PROBE_MESSAGE_BYTES_MAX for a message in; a peer that sends WebSocket pings and does not read their
@@ -96,10 +97,30 @@ void eio_probe_close(struct eio_probe *probe);
 /* The owner elsewhere answers polls with noops now. Nothing happens unless ASKED. */
 void eio_probe_answer(struct eio_probe *probe);
 
-/*
- * The owner elsewhere has handed its session over: the MOVING probe is UPGRADED. Appends what is to be written to the
- * WebSocket before all else to @out.
- */
+/* The MOVING probe is UPGRADED. Appends what is to be written to its WebSocket before all else to @out. */
 void eio_probe_take(struct eio_probe *probe, struct buf *out);
+
+/* What a session takes along to another server, besides its sid and what it has not sent yet. */
+struct eio_handover {
+    uint32_t heartbeat_in_ms; /* until the next ping, or the end of the wait for a pong */
+    bool awaits_pong;
+};
+
+/*
+ * The owner's side of MOVING: appends the frames that the session has not sent to @undelivered (its user's own, those of
+ * peek, are the user's to hand over, behind these) and ends it: CLOSED, on_close() with EIO_CLOSE_MOVED, and a noop for a
+ * GET that waits. Its sid should get EIO_SID_WEBSOCKET from now on. False, with nothing changed, unless PROBED for a
+ * WebSocket elsewhere.
+ */
+MUST_USE bool eio_session_hand_over(struct eio_session *session, struct buf *undelivered,
+                                    struct eio_handover *ret_handover, uint64_t now_ms);
+
+/*
+ * The other side: opens the session on the WebSocket of @probe, which is MOVING and becomes UPGRADED, and sends
+ * @undelivered. Otherwise like eio_session_open().
+ */
+void eio_session_take_over(struct eio_session *session, const struct eio_settings *settings,
+                           const char sid[EIO_SID_BYTES], const struct eio_handover *handover,
+                           struct bytes undelivered, struct eio_probe *probe, uint64_t now_ms);
 
 #endif

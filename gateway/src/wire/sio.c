@@ -47,6 +47,14 @@ void sio_socket_init(struct sio_socket *socket, struct sio_client *client, const
     client->sockets = socket;
 }
 
+void sio_socket_take_over(struct sio_socket *socket, struct sio_client *client,
+                          const char *namespace, size_t namespace_len)
+{
+    sio_socket_init(socket, client, namespace, namespace_len);
+    socket->state = SIO_CONNECTED;
+    timers_clear(client->eio.settings->timers, &client->connect_timeout);
+}
+
 void sio_socket_detach(struct sio_socket *socket)
 {
     if (socket->state == SIO_GONE) {
@@ -303,15 +311,28 @@ void sio_settings_init(struct sio_settings *settings)
     settings->eio.callbacks.on_close = on_session_close;
 }
 
-void sio_client_open(struct sio_client *client, const struct sio_settings *settings,
-                     const char sid[EIO_SID_BYTES], enum eio_transport transport, uint64_t now_ms)
+static void init(struct sio_client *client, const struct sio_settings *settings, uint64_t now_ms)
 {
     client->sockets = NULL;
     client->assembly = NULL;
     timer_init(&client->connect_timeout, on_connect_timeout);
     timers_set(settings->eio.timers, &client->connect_timeout,
                now_ms + settings->connect_timeout_ms);
+}
+
+void sio_client_open(struct sio_client *client, const struct sio_settings *settings,
+                     const char sid[EIO_SID_BYTES], enum eio_transport transport, uint64_t now_ms)
+{
+    init(client, settings, now_ms);
     eio_session_open(&client->eio, &settings->eio, sid, transport, now_ms);
+}
+
+void sio_client_take_over(struct sio_client *client, const struct sio_settings *settings,
+                          const char sid[EIO_SID_BYTES], const struct eio_handover *handover,
+                          struct bytes undelivered, struct eio_probe *probe, uint64_t now_ms)
+{
+    init(client, settings, now_ms);
+    eio_session_take_over(&client->eio, &settings->eio, sid, handover, undelivered, probe, now_ms);
 }
 
 void sio_client_release(struct sio_client *client)

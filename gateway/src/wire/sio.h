@@ -29,6 +29,7 @@
 #define PARLEY_WIRE_SIO_H
 
 #include "eio.h"
+#include "eio_probe.h"
 #include "json.h"
 
 enum {
@@ -146,6 +147,15 @@ static inline struct sio_client *sio_client_of(struct eio_session *session)
 void sio_client_open(struct sio_client *client, const struct sio_settings *settings,
                      const char sid[EIO_SID_BYTES], enum eio_transport transport, uint64_t now_ms);
 
+/*
+ * Opens a client that another server has handed over: see eio_session_take_over() and sio_socket_take_over(). Packets
+ * whose attachments were not all there are not handed over: a server does not agree to (eio_probe_close()) while
+ * `assembly` of the owner's client is not NULL.
+ */
+void sio_client_take_over(struct sio_client *client, const struct sio_settings *settings,
+                          const char sid[EIO_SID_BYTES], const struct eio_handover *handover,
+                          struct bytes undelivered, struct eio_probe *probe, uint64_t now_ms);
+
 /* Frees what the client holds; its sockets are GONE, without on_disconnect(). See eio_session_release(). */
 void sio_client_release(struct sio_client *client);
 
@@ -162,6 +172,10 @@ void sio_client_refuse(struct sio_client *client, struct bytes namespace, struct
  */
 void sio_socket_init(struct sio_socket *socket, struct sio_client *client, const char *namespace,
                      size_t namespace_len);
+
+/* As sio_socket_init(), but the socket is CONNECTED, as it was on the server that had it, and nothing is sent. */
+void sio_socket_take_over(struct sio_socket *socket, struct sio_client *client,
+                          const char *namespace, size_t namespace_len);
 
 /* Answers a CONNECTING socket with @sid, and @pid unless its len is 0; it is CONNECTED. */
 void sio_socket_accept(struct sio_socket *socket, struct bytes sid, struct bytes pid);
