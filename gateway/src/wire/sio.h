@@ -23,6 +23,32 @@
  * Limits  SIO_ATTACHMENTS_MAX attachments; a packet with all of them is at most payload_bytes_max long, and in memory (one
  *         for a client) only until it is complete.
  *
+ * A server on this library, its own sockets and HTTP left out (eio.h says what to do with them):
+ *
+ *     static void on_connect(struct sio_client *client, struct bytes namespace, struct bytes auth, uint64_t now_ms)
+ *     {
+ *         if (!bytes_equal(namespace, BYTES("/"))) {
+ *             sio_client_refuse(client, namespace, BYTES("Invalid namespace"), (struct bytes){0});
+ *             return;
+ *         }
+ *         struct sio_socket *socket = …;               // freed in on_disconnect()
+ *         sio_socket_init(socket, client, "/", 1);
+ *         sio_socket_accept(socket, …an id…, (struct bytes){0});
+ *         sio_socket_emit(socket, BYTES("\"hello\",\"world\""));
+ *     }
+ *
+ *     struct sio_settings settings = {.eio = {…, .timers = &timers}, .connect_timeout_ms = 45000, .callbacks = {…}};
+ *     sio_settings_init(&settings);
+ *
+ *     sio_client_open(client, &settings, sid, EIO_WEBSOCKET, now_ms);            // after the 101
+ *     taken = eio_session_receive(&client->eio, data, len, now_ms);             // bytes in
+ *     while ((count = eio_session_peek(&client->eio, iov, 16)) > 0) {           // bytes out, after on_output()
+ *         eio_session_advance(&client->eio, …what writev() took…);
+ *     }
+ *     timers_run(&timers, now_ms);                                              // time, at timers_next_due()
+ *     eio_session_transport_closed(&client->eio, now_ms);                       // the end
+ *     sio_client_release(client);
+ *
  * Thread  One; time is an argument.
  */
 #ifndef PARLEY_WIRE_SIO_H
