@@ -1,6 +1,6 @@
 /*
- * eio_polling_fuzz.c - any payload is read or closes the session; and what a session answers, whatever was sent and however
- * the answers are cut, says the same to whoever reads it: here another session, as if it were a POST.
+ * eio_polling_fuzz.c - any payload is read or closes the session; and what a session answers, whatever was sent and
+ * however the answers are cut, says the same to whoever reads it: here another session, as if it were a POST.
  *
  * Input: a byte for the answers' length, then the payload.
  */

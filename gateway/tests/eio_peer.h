@@ -1,6 +1,6 @@
 /*
- * eio_peer.h - a session over polling with a server around it, as the tests of polling and of upgrades need it: what was
- * called back, and GETs, POSTs and WebSockets as a client makes them.
+ * eio_peer.h - a session over polling with a server around it, as the tests of polling and of upgrades need it: what
+ * was called back, and GETs, POSTs and WebSockets as a client makes them.
  */
 #ifndef PARLEY_TESTS_EIO_PEER_H
 #define PARLEY_TESTS_EIO_PEER_H

@@ -1,11 +1,14 @@
 #include "base64.h"
 
-enum { BAD = 0xFF };
+enum {
+    BAD = 0xFF,
+    PADDING = 64, /* in the alphabet below */
+};
 
 void base64_append(struct buf *out, struct bytes data)
 {
     static const char ALPHABET[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
     const unsigned char *in = (const unsigned char *)data.data;
     char *to = buf_reserve(out, (data.len + 2) / 3 * 4);
     for (size_t i = 0; i < data.len; i += 3) {
@@ -15,8 +18,8 @@ void base64_append(struct buf *out, struct bytes data)
         group |= count > 2 ? (unsigned)in[i + 2] : 0;
         *to++ = ALPHABET[group >> 18];
         *to++ = ALPHABET[group >> 12 & 63];
-        *to++ = count > 1 ? ALPHABET[group >> 6 & 63] : '=';
-        *to++ = count > 2 ? ALPHABET[group & 63] : '=';
+        *to++ = ALPHABET[count > 1 ? group >> 6 & 63 : PADDING];
+        *to++ = ALPHABET[count > 2 ? group & 63 : PADDING];
     }
     out->len += (data.len + 2) / 3 * 4;
 }

@@ -1,9 +1,9 @@
 /*
  * eio.h - Engine.IO protocol 4, server side: sessions over WebSocket and HTTP long-polling, heartbeats, packets.
  *
- * The library owns no socket and reads no clock. Whoever uses it gives it bytes in, takes bytes out when told that there
- * are some (on_output), and gives it time: all timeouts are on the `struct timers` of the settings. This file knows
- * nothing of what the messages mean.
+ * The library owns no socket and reads no clock. Whoever uses it gives it bytes in, takes bytes out when told that
+ * there are some (on_output), and gives it time: all timeouts are on the `struct timers` of the settings. This file
+ * knows nothing of what the messages mean.
  *
  * What goes out is always a sequence of whole, unmasked WebSocket frames, one packet each: control packets in the
  * session's small outbox, and whatever else its user has (the `peek` callback), such as a room's log. Over polling the
@@ -21,8 +21,8 @@
  *
  *   OPEN     packets go both ways.
  *   CLOSING  nothing is read any more, on_close has been called. On a WebSocket what eio_session_peek() still gives (a
- *            close frame) should be written, then the socket closed. Over polling the next GET gets what is left and the
- *            close packet; if none comes in EIO_CLOSE_WAIT_MS, the session is CLOSED without.
+ *            close frame) should be written, then the socket closed. Over polling the next GET gets what is left and
+ *            the close packet; if none comes in EIO_CLOSE_WAIT_MS, the session is CLOSED without.
  *   CLOSED   there is nothing left to write. Over polling a GET that waits gets its last word from eio_session_poll();
  *            later requests get EIO_ERROR_SID: the server forgets the session.
  *
@@ -39,17 +39,18 @@
  *   WebSocket  hands what it reads to eio_session_receive(). After on_output, writes what peek gives, tells advance.
  *   GET        after eio_check_request(): one that comes while another waits closes the session (EIO_CLOSE_PROTOCOL) and
  *              gets 400, the other one its answer. Otherwise eio_session_poll(): true is the answer, false lets it wait
- *              for on_output. One that is aborted: eio_session_transport_closed().
+ *              for on_output. One that is aborted while it waits over polling: eio_session_transport_closed().
  *   POST       collects the body, then eio_session_post(). A second one at the same time closes the session likewise; a
  *              body that is cut off: eio_session_transport_closed().
- *   all        frees a session that is CLOSED, once no request is waiting for it.
+ *   upgrade    answers 101, then eio_probe_open() and what eio_probe.h says.
+ *   all        frees a session that is CLOSED, once no request is waiting for it. Calls timers_run() when a timer is due.
  *
  * Thread      One; no locks.
  * Invariants  1. on_close is called exactly once for each session that was opened.
- *             2. The outbox holds at most outbox_bytes_max bytes and a close frame; a session whose outbox would overflow
- *                is closed (EIO_CLOSE_OUTBOX_FULL): its peer does not read. It is CLOSED at once, but on_close comes
- *                with the next call that has a time (at the latest from the timers' next run), so that sending calls
- *                back on_output alone, and a loop over many sessions may send.
+ *             2. The outbox holds at most outbox_bytes_max bytes and a close frame; a session whose outbox would
+ *                overflow is closed (EIO_CLOSE_OUTBOX_FULL): its peer does not read. It is CLOSED at once, but
+ *                on_close comes with the next call that has a time (at the latest from the timers' next run), so that
+ *                sending calls back on_output alone, and a loop over many sessions may send.
  *             3. Frames never mix: the outbox always goes first, and the rest of a half written frame of the user's is
  *                at its front (see advance).
  *             4. What was sent before the upgrade goes out before what was sent after it, each once: while PROBED
@@ -116,8 +117,8 @@ struct eio_callbacks {
     size_t (*peek)(struct eio_session *session, struct iovec *ret_iov, size_t iov_max);
     void (*advance)(struct eio_session *session, size_t written);
     /*
-     * The session is on @probe's WebSocket from now on: what that reads goes to eio_session_receive(), what peek gives is
-     * written to it, and a GET that still waits is answered (eio_session_poll() has a noop for it). NULL where
+     * The session is on @probe's WebSocket from now on: what that reads goes to eio_session_receive(), what peek
+     * gives is written to it, and a GET that still waits is answered (eio_session_poll() has a noop for it). NULL where
      * eio_probe_open() is not used.
      */
     void (*on_upgraded)(struct eio_session *session, struct eio_probe *probe, uint64_t now_ms);
@@ -158,7 +159,8 @@ struct eio_session {
 
 /*
  * Opens a session: puts the open packet into the outbox (and so calls on_output) and starts the heartbeat. Keeps
- * @settings. Over polling the GET that asked for it then gets eio_session_poll()'s answer, which is the open packet alone.
+ * @settings. Over polling the GET that asked for it then gets eio_session_poll()'s answer, which is the open packet
+ * alone.
  */
 void eio_session_open(struct eio_session *session, const struct eio_settings *settings,
                       const char sid[EIO_SID_BYTES], enum eio_transport transport, uint64_t now_ms);
@@ -170,9 +172,9 @@ void eio_session_open(struct eio_session *session, const struct eio_settings *se
 void eio_session_release(struct eio_session *session);
 
 /*
- * Takes what it can of the @len bytes that the session's WebSocket has read, and may change them; returns how many were taken. The
- * rest is an unfinished frame: hand it over again with more behind it. All are taken, unread, once it is not OPEN. May
- * call back, and the callbacks may send and close.
+ * Takes what it can of the @len bytes that the session's WebSocket has read, and may change them; returns how many
+ * were taken. The rest is an unfinished frame: hand it over again with more behind it. All are taken, unread, once it
+ * is not OPEN. May call back, and the callbacks may send and close.
  */
 size_t eio_session_receive(struct eio_session *session, char *data, size_t len, uint64_t now_ms);
 
@@ -187,8 +189,8 @@ struct buf *eio_session_begin_write(struct eio_session *session);
 void eio_session_end_write(struct eio_session *session);
 
 /*
- * Points @ret_iov at up to @iov_max pieces of what should be written to the WebSocket next; returns how many, 0 when there is nothing
- * now. Valid until anything else of this session is called.
+ * Points @ret_iov at up to @iov_max pieces of what should be written to the WebSocket next; returns how many, 0 when
+ * there is nothing now. Valid until anything else of this session is called.
  */
 size_t eio_session_peek(struct eio_session *session, struct iovec *ret_iov, size_t iov_max);
 
@@ -199,9 +201,10 @@ size_t eio_session_peek(struct eio_session *session, struct iovec *ret_iov, size
 void eio_session_advance(struct eio_session *session, size_t written);
 
 /*
- * A GET wants its answer: appends a payload of whole packets to @out, and stops behind the one with which it has reached
- * @bytes_max (a last answer takes all that is left). False, with nothing appended, when there is nothing yet: the GET
- * waits, and on_output says when to ask again. Always true unless OPEN, and when the session is on a WebSocket by now.
+ * A GET wants its answer: appends a payload of whole packets to @out, and stops behind the one with which it has
+ * reached @bytes_max (a last answer takes all that is left). False, with nothing appended, when there is nothing yet:
+ * the GET waits, and on_output says when to ask again. Always true unless OPEN, and when the session is on a
+ * WebSocket by now.
  */
 MUST_USE bool eio_session_poll(struct eio_session *session, struct buf *out, size_t bytes_max,
                                uint64_t now_ms);
@@ -227,8 +230,8 @@ void eio_session_close(struct eio_session *session, enum eio_close_reason reason
 void eio_session_transport_closed(struct eio_session *session, uint64_t now_ms);
 
 /*
- * The steps of an upgrade, for whoever has the WebSocket: eio_probe.h calls them for a WebSocket on this server, and for
- * one on another server the session's owner does, when that tells it.
+ * The steps of an upgrade, for whoever has the WebSocket: eio_probe.h calls them for a WebSocket on this server, and
+ * for one on another server the session's owner does, when that tells it.
  *
  * claim   False, and nothing changes, unless OPEN, over polling, and not claimed yet: that WebSocket is to be closed.
  * probed  "2probe" came. A GET that waits is to be answered (on_output is called). False when it is claimed no more.

@@ -58,8 +58,8 @@ struct eio_request {
 };
 
 /*
- * What is wrong with @request, or EIO_ERROR_NONE: the reference's checks in the reference's order. An empty sid is none.
- * Beyond the reference, these are EIO_ERROR_BAD_REQUEST: a WebSocket upgrade that names transport=polling (the
+ * What is wrong with @request, or EIO_ERROR_NONE: the reference's checks in the reference's order. An empty sid is
+ * none. Beyond the reference, these are EIO_ERROR_BAD_REQUEST: a WebSocket upgrade that names transport=polling (the
  * reference says 101 and closes), and a session's request that is neither GET nor POST (the reference says 500).
  */
 enum eio_error eio_check_request(const struct eio_request *request);

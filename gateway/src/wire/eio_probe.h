@@ -1,5 +1,6 @@
 /*
- * eio_probe.h - a WebSocket that came with a sid, until it is its session's transport (Engine.IO protocol 4, "Upgrade").
+ * eio_probe.h - a WebSocket that came with a sid, until it is its session's transport (Engine.IO protocol 4,
+ * "Upgrade").
  *
  *               "2probe"            owner agrees              "5"
  *     WAITING ──────────▶ ASKED ───────────────▶ ANSWERED ──────────▶ UPGRADED
@@ -18,10 +19,10 @@
  * the probe's end leaves the session as it is.
  *
  * A session of another server: open the probe with NULL. on_probe() then asks the owner (who calls
- * eio_session_upgrade_claim() and _probed()) and eio_probe_answer() or eio_probe_close() passes its word on, whenever it
- * comes. At "5" such a probe is MOVING: on_upgrade() tells, the owner calls eio_session_hand_over(), and what that gives goes
- * to eio_session_take_over() here (UPGRADED). Meanwhile nothing is read: stop reading the socket. The limit of time holds
- * until then.
+ * eio_session_upgrade_claim() and _probed()) and eio_probe_answer() or eio_probe_close() passes its word on, whenever
+ * it comes. At "5" such a probe is MOVING: on_upgrade() tells, the owner calls eio_session_hand_over(), and what that
+ * gives goes to eio_session_take_over() here (UPGRADED). Meanwhile nothing is read: stop reading the socket. The
+ * limit of time holds until then.
  *
  * Thread  One; time is an argument.
  * Limits  EIO_PROBE_MESSAGE_BYTES_MAX for a message in; a peer that sends WebSocket pings and does not read their
@@ -76,8 +77,8 @@ void eio_probe_open(struct eio_probe *probe, struct eio_session *session,
                     const struct eio_probe_callbacks *callbacks, uint64_t now_ms);
 
 /*
- * Frees what the probe holds, also when its WebSocket is gone; unless UPGRADED, its session goes on polling. Calls nothing
- * back, and must not be called by a callback of the probe or its session.
+ * Frees what the probe holds, also when its WebSocket is gone; unless UPGRADED, its session goes on polling. Calls
+ * nothing back, and must not be called by a callback of the probe or its session.
  */
 void eio_probe_release(struct eio_probe *probe);
 
@@ -91,7 +92,10 @@ size_t eio_probe_receive(struct eio_probe *probe, char *data, size_t len, uint64
 size_t eio_probe_peek(struct eio_probe *probe, struct iovec *ret_iov, size_t iov_max);
 void eio_probe_advance(struct eio_probe *probe, size_t written);
 
-/* Gives up, or passes on that the owner does not want the upgrade: CLOSED. Nothing happens when it is, or is UPGRADED. */
+/*
+ * Gives up, or passes on that the owner does not want the upgrade: CLOSED. Nothing happens when it is, or is
+ * UPGRADED.
+ */
 void eio_probe_close(struct eio_probe *probe);
 
 /* The owner elsewhere answers polls with noops now. Nothing happens unless ASKED. */
@@ -107,10 +111,10 @@ struct eio_handover {
 };
 
 /*
- * The owner's side of MOVING: appends the frames that the session has not sent to @undelivered (its user's own, those of
- * peek, are the user's to hand over, behind these) and ends it: CLOSED, on_close() with EIO_CLOSE_MOVED, and a noop for a
- * GET that waits. Its sid should get EIO_SID_WEBSOCKET from now on. False, with nothing changed, unless PROBED for a
- * WebSocket elsewhere.
+ * The owner's side of MOVING: appends the frames that the session has not sent to @undelivered (its user's own, those
+ * of peek, are the user's to hand over, behind these) and ends it: CLOSED, on_close() with EIO_CLOSE_MOVED, and a
+ * noop for a GET that waits. Its sid should get EIO_SID_WEBSOCKET from now on. False, with nothing changed, unless
+ * PROBED for a WebSocket elsewhere.
  */
 MUST_USE bool eio_session_hand_over(struct eio_session *session, struct buf *undelivered,
                                     struct eio_handover *ret_handover, uint64_t now_ms);

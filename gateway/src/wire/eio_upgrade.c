@@ -31,7 +31,10 @@ void eio_session_upgrade_failed(struct eio_session *session)
     }
 }
 
-/* Appends what the session has yet to send by itself: a ping that nobody fetched, and the outbox, which is empty then. */
+/*
+ * Appends what the session has yet to send by itself: a ping that nobody fetched, and the outbox, which is empty
+ * then.
+ */
 static void take_undelivered(struct eio_session *session, struct buf *out)
 {
     if (session->owes_ping) {

@@ -12,13 +12,13 @@
  *   session over            ──▶ on_disconnect() for each socket, then on_client_close()
  *
  * A CONNECT may be answered within on_connect() or held as long as need be. Events that come meanwhile close the
- * connection, as in the reference (clients send none before the reply), and so does a second CONNECT to a namespace that
- * is joined or being joined. Packets for a namespace that is not joined are ignored, since namespaces are rooms here, and
- * one may have been left a moment ago. Acknowledgements are ignored: this side asks for none.
+ * connection, as in the reference (clients send none before the reply), and so does a second CONNECT to a namespace
+ * that is joined or being joined. Packets for a namespace that is not joined are ignored, since namespaces are rooms
+ * here, and one may have been left a moment ago. Acknowledgements are ignored: this side asks for none.
  *
- * A packet with attachments, 45<n>-… and n binary messages, is delivered when the last of them is there; acknowledgements
- * with attachments are read and ignored likewise. Text meanwhile, binary that none announced, a placeholder that is not
- * {"_placeholder":true,"num":0 … n-1}: each closes the connection.
+ * A packet with attachments, 45<n>-… and n binary messages, is delivered when the last of them is there;
+ * acknowledgements with attachments are read and ignored likewise. Text meanwhile, binary that none announced, a
+ * placeholder that is not {"_placeholder":true,"num":0 … n-1}: each closes the connection.
  *
  * Limits  SIO_ATTACHMENTS_MAX attachments; a packet with all of them is at most payload_bytes_max long, and in memory (one
  *         for a client) only until it is complete.
@@ -99,8 +99,8 @@ enum sio_result {
 MUST_USE enum sio_result sio_parse(struct bytes text, struct sio_packet *ret_packet);
 
 /*
- * Whether each placeholder in the scanned array @payload (an object with "_placeholder":true) names one of @count attachments.
- * Linear in its length.
+ * Whether each placeholder in the scanned array @payload (an object with "_placeholder":true) names one of @count
+ * attachments. Linear in its length.
  */
 bool sio_placeholders_are_valid(struct bytes payload, uint32_t count);
 
@@ -124,8 +124,8 @@ struct sio_event {
 
 struct sio_callbacks {
     /*
-     * The client wants to join @namespace with @auth (a scanned JSON object, or len 0). Calls sio_socket_init() with the
-     * socket that it is to have, or sio_client_refuse().
+     * The client wants to join @namespace with @auth (a scanned JSON object, or len 0). Calls sio_socket_init() with
+     * the socket that it is to have, or sio_client_refuse().
      */
     void (*on_connect)(struct sio_client *client, struct bytes namespace, struct bytes auth,
                        uint64_t now_ms);
@@ -137,7 +137,10 @@ struct sio_callbacks {
                             uint64_t now_ms);
 };
 
-/* Shared by all clients of a server; must outlive them. sio_settings_init() sets eio.callbacks.on_message and on_close. */
+/*
+ * Shared by all clients of a server; must outlive them. sio_settings_init() sets eio.callbacks.on_message and
+ * on_close.
+ */
 struct sio_settings {
     struct eio_settings eio;
     /* time to join the first namespace; does not count while a CONNECT is held */

@@ -96,11 +96,16 @@ static struct bytes take_string(struct walker *walker)
     return string;
 }
 
+static bool ends_word(char c)
+{
+    return c == ',' || c == ']' || c == '}' || c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /* Takes the number or word at the front. */
 static struct bytes take_word(struct walker *walker)
 {
     size_t len = 0;
-    while (len < walker->rest.len && memchr(",]} \t\r\n", walker->rest.data[len], 7) == NULL) {
+    while (len < walker->rest.len && !ends_word(walker->rest.data[len])) {
         len++;
     }
     struct bytes word = bytes_of(walker->rest.data, len);

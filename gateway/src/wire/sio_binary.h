@@ -1,5 +1,6 @@
 /*
- * sio_binary.h - packets with attachments: put together as they come in, taken apart as they go out. Only sio.c uses it.
+ * sio_binary.h - packets with attachments: put together as they come in, taken apart as they go out. Only sio.c uses
+ * it.
  */
 #ifndef PARLEY_WIRE_SIO_BINARY_H
 #define PARLEY_WIRE_SIO_BINARY_H
