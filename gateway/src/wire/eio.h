@@ -40,10 +40,11 @@
  *   GET        after eio_check_request(): one that comes while another waits closes the session (EIO_CLOSE_PROTOCOL) and
  *              gets 400, the other one its answer. Otherwise eio_session_poll(): true is the answer, false lets it wait
  *              for on_output. One that is aborted while it waits over polling: eio_session_transport_closed().
- *   POST       collects the body, then eio_session_post(). A second one at the same time closes the session likewise; a
- *              body that is cut off: eio_session_transport_closed().
+ *   POST       collects the body, then eio_session_post(). A second one at the same time, or one whose content type is
+ *              application/octet-stream, closes the session and gets 400; a body that is cut off:
+ *              eio_session_transport_closed().
  *   upgrade    answers 101, then eio_probe_open() and what eio_probe.h says.
- *   all        frees a session that is CLOSED, once no request is waiting for it. Calls timers_run() when a timer is due.
+ *   all        frees a session that is CLOSED, once no request is waiting for it; calls timers_run() when one is due.
  *
  * Thread      One; no locks.
  * Invariants  1. on_close is called exactly once for each session that was opened.
@@ -235,7 +236,9 @@ void eio_session_transport_closed(struct eio_session *session, uint64_t now_ms);
  *
  * claim   False, and nothing changes, unless OPEN, over polling, and not claimed yet: that WebSocket is to be closed.
  * probed  "2probe" came. A GET that waits is to be answered (on_output is called). False when it is claimed no more.
- * failed  The claim is over; polling goes on. Nothing happens where there is none.
+ * failed  The claim is over; polling goes on. Nothing happens where there is none. Where the WebSocket is elsewhere, the
+ *         owner keeps upgrade_timeout_ms, too, since the other server may die; and when the session ends, it says so to
+ *         that server.
  */
 MUST_USE bool eio_session_upgrade_claim(struct eio_session *session);
 MUST_USE bool eio_session_upgrade_probed(struct eio_session *session);

@@ -22,7 +22,8 @@
  * eio_session_upgrade_claim() and _probed()) and eio_probe_answer() or eio_probe_close() passes its word on, whenever
  * it comes. At "5" such a probe is MOVING: on_upgrade() tells, the owner calls eio_session_hand_over(), and what that
  * gives goes to eio_session_take_over() here (UPGRADED). Meanwhile nothing is read: stop reading the socket. The
- * limit of time holds until then.
+ * limit of time holds until then; a probe that is not MOVING any more when the session arrives has lost it, and the
+ * client finds its connection closed.
  *
  * Thread  One; time is an argument.
  * Limits  EIO_PROBE_MESSAGE_BYTES_MAX for a message in; a peer that sends WebSocket pings and does not read their
