@@ -456,7 +456,7 @@ void fake_client_connect(struct fake_client *client, struct fake_gateway *gatewa
     ASSERT(client->client == NULL && gateway->hub != NULL);
     client->gateway = gateway;
     client->window_left = client->window;
-    client->client = hub_client_open(gateway->hub, client, client->world->now_ms);
+    client->client = hub_client_open(gateway->hub, client, EIO_WEBSOCKET, client->world->now_ms);
 }
 
 static void say(struct fake_client *client, struct bytes packet)

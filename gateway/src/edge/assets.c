@@ -1,6 +1,7 @@
 #include "assets.h"
 
 #include "base/map.h"
+#include "http.h"
 #include "wire/json.h"
 #include <dirent.h>
 #include <errno.h>
@@ -8,10 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <zlib.h>
 
 enum {
     COMPRESS_BYTES_MIN = 1024,
+    COMPRESS_LEVEL_BEST = 9,
     CLIENT_FILE_PARTS = 2,
 };
 
@@ -69,22 +70,6 @@ static bool find_type(const char *path, const char **ret_type)
     return false;
 }
 
-static void gzip(struct bytes content, struct buf *out)
-{
-    z_stream stream = {0};
-    int window_bits_gzip = 15 + 16;
-    ASSERT(deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, window_bits_gzip, 8,
-                        Z_DEFAULT_STRATEGY) == Z_OK);
-    size_t bound = deflateBound(&stream, content.len);
-    stream.next_in = (Bytef *)(uintptr_t)content.data;
-    stream.avail_in = (uInt)content.len;
-    stream.next_out = (Bytef *)buf_reserve(out, bound);
-    stream.avail_out = (uInt)bound;
-    ASSERT(deflate(&stream, Z_FINISH) == Z_STREAM_END);
-    out->len = stream.total_out;
-    deflateEnd(&stream);
-}
-
 static char *make_etag(struct bytes content)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
@@ -133,7 +118,7 @@ static bool add_file(struct assets *assets, const char *file, const char *path, 
     asset->etag =
         etag != NULL ? mem_copy_string(etag, strlen(etag)) : make_etag(buf_bytes(&asset->content));
     if (is_text && asset->content.len >= COMPRESS_BYTES_MIN) {
-        gzip(buf_bytes(&asset->content), &asset->gzipped);
+        http_gzip(buf_bytes(&asset->content), COMPRESS_LEVEL_BEST, &asset->gzipped);
         if (asset->gzipped.len >= asset->content.len) {
             buf_release(&asset->gzipped);
         }
@@ -273,70 +258,27 @@ void assets_free(struct assets *assets)
 
 /* --- serving ---------------------------------------------------------------------------------------------------- */
 
-static struct bytes header(const h2o_req_t *req, const h2o_token_t *token)
-{
-    ssize_t at = h2o_find_header(&req->headers, token, SIZE_MAX);
-    return at == -1
-               ? (struct bytes){0}
-               : bytes_of(req->headers.entries[at].value.base, req->headers.entries[at].value.len);
-}
-
 /* Whether If-None-Match names @etag (RFC 9110, 13.1.2: weak comparison). */
 static bool has_already(const h2o_req_t *req, const char *etag)
 {
-    struct bytes known = header(req, H2O_TOKEN_IF_NONE_MATCH);
+    struct bytes known = http_header(req, BYTES("if-none-match"));
     return bytes_equal(known, BYTES("*")) ||
            (known.len > 0 && memmem(known.data, known.len, etag, strlen(etag)) != NULL);
-}
-
-/* Whether @weight, what stands behind a coding, is ";q=0": not acceptable (RFC 9110, 12.4.2). */
-static bool is_refusal(struct bytes weight)
-{
-    static const char pattern[] = ";q=0";
-    size_t matched = 0, i = 0;
-    for (; i < weight.len && weight.data[i] != ',' && matched < sizeof(pattern) - 1; i++) {
-        if (weight.data[i] != ' ' && weight.data[i] != '\t') {
-            if (weight.data[i] != pattern[matched++]) {
-                return false;
-            }
-        }
-    }
-    /* "0.000" is nothing as well. */
-    for (; i < weight.len && weight.data[i] != ','; i++) {
-        if (weight.data[i] >= '1' && weight.data[i] <= '9') {
-            return false;
-        }
-    }
-    return matched == sizeof(pattern) - 1;
-}
-
-static bool accepts_gzip(const h2o_req_t *req)
-{
-    struct bytes accepted = header(req, H2O_TOKEN_ACCEPT_ENCODING);
-    const char *gzip = accepted.len == 0 ? NULL : memmem(accepted.data, accepted.len, "gzip", 4);
-    return gzip != NULL &&
-           !is_refusal(bytes_skip(accepted, (size_t)(gzip - accepted.data) + sizeof("gzip") - 1));
-}
-
-static void add_header(h2o_req_t *req, const h2o_token_t *token, const char *value)
-{
-    h2o_add_header(&req->pool, &req->res.headers, token, NULL, value, strlen(value));
 }
 
 bool assets_serve(const struct assets *assets, h2o_req_t *req, struct bytes path)
 {
     static h2o_generator_t generator = {NULL, NULL};
     const struct asset *asset = map_get(&assets->by_path, path);
-    struct bytes method = bytes_of(req->method.base, req->method.len);
+    struct bytes method = http_method(req);
     bool is_head = bytes_equal(method, BYTES("HEAD"));
     if (asset == NULL || (!is_head && !bytes_equal(method, BYTES("GET")))) {
         return false;
     }
-    add_header(req, H2O_TOKEN_CACHE_CONTROL, assets->cache_control);
-    add_header(req, H2O_TOKEN_ETAG, asset->etag);
-    add_header(req, H2O_TOKEN_VARY, "Accept-Encoding");
-    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("x-content-type-options"), 0,
-                          NULL, H2O_STRLIT("nosniff"));
+    http_add_header(req, "cache-control", bytes_of_string(assets->cache_control));
+    http_add_header(req, "etag", bytes_of_string(asset->etag));
+    http_add_header(req, "vary", BYTES("Accept-Encoding"));
+    http_add_header(req, "x-content-type-options", BYTES("nosniff"));
     const struct buf *body = &asset->content;
     if (has_already(req, asset->etag)) {
         req->res.status = 304;
@@ -346,11 +288,11 @@ bool assets_serve(const struct assets *assets, h2o_req_t *req, struct bytes path
         h2o_send(req, NULL, 0, H2O_SEND_STATE_FINAL);
         return true;
     }
-    if (asset->gzipped.len > 0 && accepts_gzip(req)) {
+    if (asset->gzipped.len > 0 && http_accepts_gzip(req)) {
         body = &asset->gzipped;
-        add_header(req, H2O_TOKEN_CONTENT_ENCODING, "gzip");
+        http_add_header(req, "content-encoding", BYTES("gzip"));
     }
-    add_header(req, H2O_TOKEN_CONTENT_TYPE, asset->type);
+    http_add_header(req, "content-type", bytes_of_string(asset->type));
     req->res.status = 200;
     req->res.reason = "OK";
     req->res.content_length = body->len;

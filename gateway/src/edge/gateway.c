@@ -1,12 +1,15 @@
 #include "gateway.h"
 
+#include "assets.h"
 #include "base/admin.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/random.h"
 #include "bus.h"
+#include "engine.h"
 #include "gateway_metrics.h"
+#include "http.h"
 #include "server.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -27,7 +30,8 @@ struct gateway {
     struct timers timers;
     struct hub *hub;
     struct bus *bus;
-    struct transports transports;
+    struct engine *engine;
+    struct cors cors;
     struct assets *page, *client_bundles;
     struct server *server;
     struct admin *admin;
@@ -69,7 +73,13 @@ static void world_publish(void *user, struct bytes room, struct bytes payload)
 static void world_flush(void *user, struct client *client)
 {
     (void)user;
-    transport_flush(client);
+    engine_flush(client_transport(client));
+}
+
+static void world_on_upgraded(void *user, struct client *client, struct eio_probe *probe)
+{
+    (void)user;
+    engine_on_upgraded(client_transport(client), probe);
 }
 
 static uint64_t world_wall_ms(void *user)
@@ -169,17 +179,18 @@ static void write_unready(void *user, struct buf *out)
 static void write_metrics(void *user, struct buf *out)
 {
     struct gateway *gateway = user;
-    gateway_metrics_write(out, gateway->hub, gateway->bus, &gateway->transports, gateway->server);
+    gateway_metrics_write(out, gateway->hub, gateway->bus, gateway->engine, gateway->server);
 }
 
 /* --- draining --------------------------------------------------------------------------------------------------- */
 
 static void begin_drain(struct gateway *gateway, uint64_t now_ms)
 {
-    LOG(LOG_INFO, "draining", F_INT("clients", gateway->transports.open_count),
+    LOG(LOG_INFO, "draining", F_INT("clients", engine_open_count(gateway->engine)),
         F_INT("over_ms", gateway->config->drain_ms));
     gateway->drain_began_ms = now_ms;
-    gateway->drain_clients = gateway->transports.open_count;
+    gateway->drain_clients = engine_open_count(gateway->engine);
+    engine_refuse_sessions(gateway->engine);
     server_stop_listening(gateway->server);
     timers_set(&gateway->timers, &gateway->drain_timer, now_ms);
 }
@@ -189,17 +200,17 @@ static void on_drain_tick(struct timer *timer, uint64_t now_ms)
 {
     struct gateway *gateway = CONTAINER_OF(timer, struct gateway, drain_timer);
     uint64_t passed = now_ms - gateway->drain_began_ms, all = (uint64_t)gateway->config->drain_ms;
-    size_t open = gateway->transports.open_count;
+    size_t open = engine_open_count(gateway->engine);
     if (passed >= all) {
-        transports_close_some(&gateway->transports, SIZE_MAX);
+        engine_close_some(gateway->engine, SIZE_MAX);
     } else {
         size_t may_be_left =
             gateway->drain_clients - (size_t)(gateway->drain_clients * passed / all);
-        transports_close_some(&gateway->transports, open > may_be_left ? open - may_be_left : 0);
+        engine_close_some(gateway->engine, open > may_be_left ? open - may_be_left : 0);
     }
     bool is_done =
         open == 0 && (hub_sends_in_flight(gateway->hub) == 0 || passed >= all + DRAIN_SENDS_MS);
-    if (is_done || passed >= all + DRAIN_SENDS_MS + TRANSPORT_LINGER_MS) {
+    if (is_done || passed >= all + DRAIN_SENDS_MS + ENGINE_LINGER_MS) {
         gateway->is_over = true;
     } else {
         timers_set(&gateway->timers, timer, now_ms + DRAIN_TICK_MS);
@@ -339,11 +350,11 @@ static bool start_hub(struct gateway *gateway, struct buf *ret_error)
         .query = world_query,
         .publish = world_publish,
         .flush = world_flush,
+        .on_upgraded = world_on_upgraded,
         .tell = world_tell,
         .wall_ms = world_wall_ms,
     };
     gateway->hub = hub_new(&settings, &world, &gateway->timers);
-    transports_init(&gateway->transports, gateway->hub, &gateway->timers);
     struct bus_callbacks callbacks = {
         .user = gateway,
         .on_room_event = on_room_event,
@@ -359,33 +370,97 @@ static bool start_hub(struct gateway *gateway, struct buf *ret_error)
     return gateway->bus != NULL;
 }
 
-static bool start_server(struct gateway *gateway, struct buf *ret_error)
+static struct eio_session *open_session(void *user, struct transport *transport,
+                                        enum eio_transport type, uint64_t now_ms)
+{
+    return client_session(hub_client_open(((struct gateway *)user)->hub, transport, type, now_ms));
+}
+
+static void free_session(void *user, struct eio_session *session)
+{
+    hub_client_free(((struct gateway *)user)->hub, client_of_session(session));
+}
+
+static bool start_engine(struct gateway *gateway, struct buf *ret_error)
+{
+    const char *wrong = cors_parse(gateway->config->cors_origins, &gateway->cors);
+    if (wrong != NULL) {
+        buf_append_format(ret_error, "CORS_ORIGINS is \"%s\": %s", gateway->config->cors_origins,
+                          wrong);
+        return false;
+    }
+    struct engine_settings settings = {
+        .eio = hub_eio_settings(gateway->hub),
+        .timers = &gateway->timers,
+        .cors = &gateway->cors,
+        .connections_max = (size_t)gateway->config->connections_max,
+    };
+    struct engine_callbacks callbacks = {
+        .user = gateway, .open = open_session, .free = free_session};
+    gateway->engine = engine_new(gateway->loop, &settings, &callbacks);
+    return true;
+}
+
+/* The client's bundles lie below the path that Socket.IO is served at. */
+static void serve_socket_io(void *user, h2o_req_t *req, struct bytes rest)
+{
+    struct gateway *gateway = user;
+    if (rest.len == 0 || bytes_equal(rest, BYTES("/"))) {
+        engine_serve(gateway->engine, req);
+    } else if (!assets_serve(gateway->client_bundles, req, rest)) {
+        http_respond(req, 404, "Not Found", "text/plain", BYTES("no such file\n"));
+    }
+}
+
+static void serve_page(void *user, h2o_req_t *req, struct bytes rest)
+{
+    if (!assets_serve(((struct gateway *)user)->page, req, rest)) {
+        http_respond(req, 404, "Not Found", "text/plain", BYTES("no such page\n"));
+    }
+}
+
+static bool read_assets(struct gateway *gateway, struct buf *ret_error)
 {
     const struct gateway_config *config = gateway->config;
-    struct server_settings settings = {
-        .host = config->host,
-        .port = (int)config->port,
-        .access_log = (enum access_log_format)config->access_log,
-        .connections_max = (size_t)config->connections_max,
-        .sockets_max = gateway->sockets_max,
-    };
+    gateway->page = assets_read_folder(config->web_root, "WEB_ROOT", ret_error);
+    if (gateway->page != NULL) {
+        gateway->client_bundles = assets_read_client(config->client_root, "CLIENT_ROOT", ret_error);
+    }
+    return gateway->client_bundles != NULL;
+}
+
+static size_t count_websockets(void *user)
+{
+    return engine_stats(((struct gateway *)user)->engine).websockets;
+}
+
+static bool start_servers(struct gateway *gateway, struct buf *ret_error)
+{
+    const struct gateway_config *config = gateway->config;
     struct admin_callbacks callbacks = {
         .write_unready = write_unready,
         .write_metrics = write_metrics,
         .user = gateway,
     };
-    gateway->page = assets_read_folder(config->web_root, "WEB_ROOT", ret_error);
-    gateway->client_bundles =
-        gateway->page == NULL ? NULL
-                              : assets_read_client(config->client_root, "CLIENT_ROOT", ret_error);
-    gateway->admin = gateway->client_bundles == NULL
-                         ? NULL
-                         : admin_new(gateway->loop, config->admin_host, (int)config->admin_port,
-                                     &callbacks, ret_error);
-    gateway->server = gateway->admin == NULL
-                          ? NULL
-                          : server_new(gateway->loop, &settings, gateway->page,
-                                       gateway->client_bundles, &gateway->transports, ret_error);
+    struct server_settings settings = {
+        .host = config->host,
+        .port = (int)config->port,
+        .access_log = (enum access_log_format)config->access_log,
+        .body_bytes_max =
+            (size_t)config->payload_bytes_max * 2, /* so that it is the engine who refuses */
+        .sockets_max = gateway->sockets_max,
+        .count_other_sockets = count_websockets,
+        .user = gateway,
+    };
+    const struct server_route routes[] = {
+        {.path = "/socket.io", .serve = serve_socket_io, .user = gateway},
+        {.path = "/", .serve = serve_page, .user = gateway},
+    };
+    gateway->admin = admin_new(gateway->loop, config->admin_host, (int)config->admin_port,
+                               &callbacks, ret_error);
+    if (gateway->admin != NULL) {
+        gateway->server = server_new(gateway->loop, &settings, routes, COUNT_OF(routes), ret_error);
+    }
     if (gateway->server == NULL) {
         return false;
     }
@@ -406,7 +481,8 @@ struct gateway *gateway_new(const struct gateway_config *config, struct buf *ret
     timer_init(&gateway->drain_timer, on_drain_tick);
     bool is_started = check_settings(config, ret_error) &&
                       raise_open_files(config->connections_max, &gateway->sockets_max, ret_error) &&
-                      start_hub(gateway, ret_error) && start_server(gateway, ret_error);
+                      start_hub(gateway, ret_error) && start_engine(gateway, ret_error) &&
+                      read_assets(gateway, ret_error) && start_servers(gateway, ret_error);
     if (!is_started) {
         gateway_free(gateway);
         return NULL;
@@ -432,12 +508,12 @@ void gateway_run(struct gateway *gateway)
         h2o_evloop_run(gateway->loop, loop_wait_ms(gateway, has_work));
         uint64_t now_ms = clock_monotonic_ms();
         timers_run(&gateway->timers, now_ms);
-        has_work = transports_go_on(&gateway->transports);
+        has_work = engine_go_on(gateway->engine);
         hub_flush(gateway->hub, now_ms);
-        transports_reap(&gateway->transports);
+        engine_reap(gateway->engine);
         has_work = has_work || hub_has_work(gateway->hub);
     }
-    LOG(LOG_INFO, "stopped", F_INT("clients", gateway->transports.open_count));
+    LOG(LOG_INFO, "stopped", F_INT("clients", engine_open_count(gateway->engine)));
 }
 
 void gateway_free(struct gateway *gateway)
@@ -445,10 +521,7 @@ void gateway_free(struct gateway *gateway)
     if (gateway == NULL) {
         return;
     }
-    if (gateway->hub != NULL) {
-        transports_doom_all(&gateway->transports);
-        transports_reap(&gateway->transports);
-    }
+    engine_free(gateway->engine);
     if (gateway->signals != NULL) {
         h2o_socket_close(gateway->signals);
     }
@@ -458,6 +531,7 @@ void gateway_free(struct gateway *gateway)
     bus_free(gateway->bus);
     assets_free(gateway->page);
     assets_free(gateway->client_bundles);
+    cors_release(&gateway->cors);
     timers_release(&gateway->timers);
     loop_free(gateway->loop);
     free(gateway);

@@ -53,8 +53,8 @@ static void write_hub(struct buf *out, struct hub *hub)
                       hub_append_latency(hub));
 }
 
-static void write_edge(struct buf *out, const struct bus *bus_of,
-                       const struct transports *transports, const struct server *server)
+static void write_edge(struct buf *out, const struct bus *bus_of, const struct engine *engine_of,
+                       const struct server *server_of)
 {
     struct bus_stats bus = bus_stats(bus_of);
     metrics_single(out, "parley_nats_connected", METRIC_GAUGE,
@@ -69,33 +69,42 @@ static void write_edge(struct buf *out, const struct bus *bus_of,
     metrics_single(out, "parley_bus_commands_dropped_total", METRIC_COUNTER,
                    "Requests dropped because too many wait for NATS; they are made again.",
                    (double)bus.commands_dropped);
-    struct server_stats http = server_stats(server);
-    metrics_single(out, "parley_websocket_upgrades_total", METRIC_COUNTER, "WebSockets opened.",
-                   (double)http.upgrades);
+    struct engine_stats engine = engine_stats(engine_of);
+    metrics_family(out, "parley_sessions_opened_total", METRIC_COUNTER,
+                   "Engine.IO sessions, by their first transport.");
+    metrics_sample(out, "parley_sessions_opened_total", "transport=\"polling\"",
+                   (double)engine.opened_polling);
+    metrics_sample(out, "parley_sessions_opened_total", "transport=\"websocket\"",
+                   (double)engine.opened_websocket);
+    metrics_single(out, "parley_upgrades_total", METRIC_COUNTER,
+                   "Sessions that went from polling to WebSocket.", (double)engine.upgraded);
+    metrics_single(out, "parley_polls_aborted_total", METRIC_COUNTER,
+                   "Waiting GETs that their clients gave up.", (double)engine.aborted_polls);
     metrics_family(out, "parley_handshakes_refused_total", METRIC_COUNTER,
-                   "Handshakes refused, by reason.");
+                   "Requests refused, by reason.");
     metrics_sample(out, "parley_handshakes_refused_total", "reason=\"bad\"",
-                   (double)http.refused_bad);
+                   (double)engine.refused_bad);
     metrics_sample(out, "parley_handshakes_refused_total", "reason=\"full\"",
-                   (double)http.refused_full);
+                   (double)engine.refused_full);
     metrics_sample(out, "parley_handshakes_refused_total", "reason=\"draining\"",
-                   (double)http.refused_draining);
+                   (double)engine.refused_draining);
+    struct server_stats server = server_stats(server_of);
     metrics_single(out, "parley_sockets_refused_total", METRIC_COUNTER,
                    "Connections closed at once because all files are taken.",
-                   (double)http.sockets_refused);
+                   (double)server.sockets_refused);
     metrics_family(out, "parley_sockets", METRIC_GAUGE, "Sockets of clients that are open.");
-    metrics_sample(out, "parley_sockets", "kind=\"http\"", (double)http.http_sockets);
-    metrics_sample(out, "parley_sockets", "kind=\"websocket\"", (double)transports->socket_count);
+    metrics_sample(out, "parley_sockets", "kind=\"http\"", (double)server.sockets);
+    metrics_sample(out, "parley_sockets", "kind=\"websocket\"", (double)engine.websockets);
     metrics_single(out, "parley_received_bytes_total", METRIC_COUNTER,
-                   "Bytes read from clients' sockets.", (double)transports->bytes_in);
+                   "Bytes of packets read from clients.", (double)engine.bytes_in);
 }
 
 void gateway_metrics_write(struct buf *out, struct hub *hub, const struct bus *bus,
-                           const struct transports *transports, const struct server *server)
+                           const struct engine *engine, const struct server *server)
 {
     metrics_family(out, "parley_build_info", METRIC_GAUGE, "Always 1; the labels say what runs.");
     metrics_sample(out, "parley_build_info",
                    "program=\"parley-gateway\",version=\"" PARLEY_VERSION "\"", 1);
     write_hub(out, hub);
-    write_edge(out, bus, transports, server);
+    write_edge(out, bus, engine, server);
 }

@@ -5,9 +5,11 @@
 #define PARLEY_EDGE_GATEWAY_METRICS_H
 
 #include "bus.h"
+#include "engine.h"
+#include "hub/hub.h"
 #include "server.h"
 
 void gateway_metrics_write(struct buf *out, struct hub *hub, const struct bus *bus,
-                           const struct transports *transports, const struct server *server);
+                           const struct engine *engine, const struct server *server);
 
 #endif

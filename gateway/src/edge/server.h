@@ -1,8 +1,6 @@
 /*
- * server.h - the gateway's HTTP/1.1 server: the page at /, Socket.IO and its client's bundles at /socket.io/.
- *
- * One server carries both: a WebSocket begins as an HTTP request of the same origin. After the upgrade libh2o hands the
- * socket over (h2o_http1_upgrade) and keeps nothing of it. HTTP/2 is off.
+ * server.h - an HTTP/1.1 server on libh2o, that carries pages and Socket.IO alike: a WebSocket begins as an HTTP request
+ * of the same origin. HTTP/2 is off.
  *
  * Thread  The loop's.
  */
@@ -10,46 +8,50 @@
 #define PARLEY_EDGE_SERVER_H
 
 #include "access_log.h"
-#include "assets.h"
-#include "transport.h"
+#include "base/bytes.h"
+
+/* What serves the requests to a path and below it. */
+struct server_route {
+    const char *path; /* "/socket.io", or "/" for all that no other route serves */
+    /* @rest is what is behind `path` of the request's path, normalized, without the query; begins with '/' or is empty. */
+    void (*serve)(void *user, h2o_req_t *req, struct bytes rest);
+    void *user;
+};
 
 struct server_settings {
     const char *host;
     int port; /* 0: any free one */
     enum access_log_format access_log;
-    size_t connections_max; /* WebSockets */
+    size_t body_bytes_max; /* of a request; libh2o answers more with 413 */
     /*
-     * All sockets of clients, requests for the page too. What is more is closed as soon as it is accepted: left alone, a
-     * connection that no file is free for would wake the loop for ever.
+     * Sockets of clients, those that the routes took over by an upgrade included (`count_other_sockets`, with `user`): what
+     * the system's files allow. More are closed as they come.
      */
     size_t sockets_max;
+    size_t (*count_other_sockets)(void *user);
+    void *user;
 };
 
 struct server;
 
 /*
- * Listens. Keeps @assets, @client_assets and @transports by reference. Returns NULL with a sentence in @ret_error that
- * names HOST and PORT when that fails.
+ * Listens. Keeps @routes by value. Returns NULL with a sentence in @ret_error that names HOST and PORT when that fails.
  */
 MUST_USE struct server *server_new(h2o_loop_t *loop, const struct server_settings *settings,
-                                   struct assets *page, struct assets *client_bundles,
-                                   struct transports *transports, struct buf *ret_error);
+                                   const struct server_route *routes, size_t route_count,
+                                   struct buf *ret_error);
 
 int server_port(const struct server *server);
 
-/* Stops to accept connections, and refuses new sessions with 503 on those that are there. */
+/* Stops to accept connections. */
 void server_stop_listening(struct server *server);
 
-/* Frees; the listener is closed if it was not. Accepts NULL. */
+/* Frees; the listener is closed if it was not. Runs the loop for that. Accepts NULL. */
 void server_free(struct server *server);
 
 struct server_stats {
-    uint64_t upgrades;
-    uint64_t refused_full;     /* 503: CONNECTIONS_MAX */
-    uint64_t refused_draining; /* 503 */
-    uint64_t refused_bad;      /* 400 and the like */
-    uint64_t sockets_refused;  /* closed at once: too many files */
-    size_t http_sockets;       /* that are open now, and no WebSockets */
+    size_t sockets;           /* open, that libh2o has */
+    uint64_t sockets_refused; /* closed as they came: sockets_max */
 };
 
 struct server_stats server_stats(const struct server *server);

@@ -1,63 +1,67 @@
-#include "transport.h"
+/* transport.c - what carries a session: its waiting GET, or its WebSocket. */
+#include "engine_impl.h"
 
 #include "base/clock.h"
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
 enum { PIECES_MAX = 64 };
 
-enum transport_state { TRANSPORT_OPEN, TRANSPORT_CLOSING, TRANSPORT_LINGERING, TRANSPORT_DOOMED };
-
-struct transport {
-    struct transports *all;
-    h2o_socket_t *socket;
-    struct client *client;
-    struct list link;         /* all->open, leaving or doomed */
-    struct list unfinished;   /* all->unfinished */
-    uint8_t state;            /* enum transport_state */
-    bool is_blocked;          /* waits until the socket can be written to */
-    uint64_t leaves_until_ms; /* of CLOSING and LINGERING */
-};
+struct bytes transport_key(const void *transport)
+{
+    return bytes_of(((const struct transport *)transport)->session->sid, EIO_SID_BYTES);
+}
 
 static bool holds_slot(const struct transport *transport)
 {
     return transport->state == TRANSPORT_OPEN || transport->state == TRANSPORT_CLOSING;
 }
 
-static void doom(struct transport *transport)
+/* Takes the GET that waits. */
+static h2o_req_t *take_get(struct transport *transport)
+{
+    h2o_req_t *get = transport->get;
+    watch_end(transport);
+    transport->get = NULL;
+    return get;
+}
+
+void transport_doom(struct transport *transport)
 {
     if (transport->state == TRANSPORT_DOOMED) {
         return;
     }
-    transport->all->open_count -= holds_slot(transport);
+    struct engine *engine = transport->engine;
+    engine->open_count -= holds_slot(transport);
     transport->state = TRANSPORT_DOOMED;
     list_leave(&transport->unfinished);
     list_leave(&transport->link);
-    list_append(&transport->all->doomed, &transport->link);
-    h2o_socket_read_stop(transport->socket);
+    list_append(&engine->doomed, &transport->link);
+    if (transport->socket != NULL) {
+        h2o_socket_read_stop(transport->socket);
+    }
 }
 
-/* Gives @transport TRANSPORT_LINGER_MS from now on, behind all that have theirs already. */
+/* Gives @transport ENGINE_LINGER_MS from now on, behind all that have theirs already. */
 static void leave_later(struct transport *transport, enum transport_state state)
 {
-    struct transports *all = transport->all;
-    transport->state = state;
-    transport->leaves_until_ms = clock_monotonic_ms() + TRANSPORT_LINGER_MS;
+    struct engine *engine = transport->engine;
+    transport->state = (uint8_t)state;
+    transport->leaves_until_ms = clock_monotonic_ms() + ENGINE_LINGER_MS;
     list_leave(&transport->link);
-    list_append(&all->leaving, &transport->link);
-    if (!timer_is_set(&all->leave_timer)) {
-        timers_set(all->timers, &all->leave_timer, transport->leaves_until_ms);
+    list_append(&engine->leaving, &transport->link);
+    if (!timer_is_set(&engine->leave_timer)) {
+        timers_set(engine->settings.timers, &engine->leave_timer, transport->leaves_until_ms);
     }
 }
 
 static void linger(struct transport *transport)
 {
     if (shutdown(h2o_socket_get_fd(transport->socket), SHUT_WR) != 0) {
-        doom(transport);
+        transport_doom(transport);
         return;
     }
-    transport->all->open_count--;
+    transport->engine->open_count--;
     list_leave(&transport->unfinished);
     leave_later(transport, TRANSPORT_LINGERING);
 }
@@ -69,91 +73,103 @@ static void discard_unsent(struct transport *transport)
     setsockopt(h2o_socket_get_fd(transport->socket), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 }
 
-static void on_leave_due(struct timer *timer, uint64_t now_ms)
+void transport_on_leave_due(struct timer *timer, uint64_t now_ms)
 {
-    struct transports *all = CONTAINER_OF(timer, struct transports, leave_timer);
+    struct engine *engine = CONTAINER_OF(timer, struct engine, leave_timer);
     struct list *node;
-    while ((node = list_first(&all->leaving)) != NULL) {
+    while ((node = list_first(&engine->leaving)) != NULL) {
         struct transport *transport = CONTAINER_OF(node, struct transport, link);
         if (transport->leaves_until_ms > now_ms) {
-            timers_set(all->timers, timer, transport->leaves_until_ms);
+            timers_set(engine->settings.timers, timer, transport->leaves_until_ms);
             return;
         }
         if (transport->state == TRANSPORT_CLOSING) {
             discard_unsent(transport);
         }
-        doom(transport);
+        transport_doom(transport);
     }
 }
 
-/* --- writing ---------------------------------------------------------------------------------------------------- */
+/* --- polling ------------------------------------------------------------------------------------------------------ */
+
+/* Answers the GET that waits, where the session has an answer; over with its session. */
+static void flush_poll(struct transport *transport)
+{
+    struct eio_session *session = transport->session;
+    struct buf payload = BUF_INIT;
+    if (transport->get != NULL &&
+        eio_session_poll(session, &payload, ENGINE_POLL_BYTES_MAX, clock_monotonic_ms())) {
+        engine_answer_get(transport->engine, take_get(transport), buf_bytes(&payload));
+        buf_release(&payload);
+    }
+    if (session->state == EIO_STATE_CLOSED && transport->get == NULL && transport->socket == NULL) {
+        transport_doom(transport);
+    }
+}
+
+void transport_on_get_aborted(struct transport *transport, uint64_t now_ms)
+{
+    transport->engine->stats.aborted_polls++;
+    h2o_req_t *get = take_get(transport);
+    get->http1_is_persistent = 0;
+    engine_answer_get(transport->engine, get,
+                      (struct bytes){0}); /* nobody reads it, but libh2o is done with it */
+    eio_session_transport_closed(transport->session, now_ms);
+    flush_poll(transport);
+}
+
+/* --- WebSocket ---------------------------------------------------------------------------------------------------- */
 
 static void on_writable(h2o_socket_t *socket, const char *error)
 {
     struct transport *transport = socket->data;
     transport->is_blocked = false;
     if (error != NULL) {
-        doom(transport);
+        transport_doom(transport);
     } else {
-        transport_flush(transport->client);
+        engine_flush(transport);
     }
 }
 
-static void wait_until_writable(struct transport *transport)
-{
-    transport->is_blocked = true;
-    h2o_socket_notify_write(transport->socket, on_writable);
-}
-
-enum write_result { WRITE_ALL, WRITE_NOTHING_LEFT, WRITE_BLOCKED, WRITE_FAILED };
-
-/* One sendmsg(2) of what the session has now. */
-static enum write_result write_once(struct transport *transport, struct eio_session *session)
+static enum websocket_write write_once(struct transport *transport)
 {
     struct iovec pieces[PIECES_MAX];
-    size_t count = eio_session_peek(session, pieces, PIECES_MAX);
+    size_t count = eio_session_peek(transport->session, pieces, PIECES_MAX);
     if (count == 0) {
-        return WRITE_NOTHING_LEFT;
+        return WEBSOCKET_NOTHING_LEFT;
     }
-    size_t bytes = 0;
-    for (size_t i = 0; i < count; i++) {
-        bytes += pieces[i].iov_len;
+    size_t written = 0;
+    enum websocket_write result = websocket_write(transport->socket, pieces, count, &written);
+    if (result != WEBSOCKET_FAILED) {
+        eio_session_advance(transport->session, written);
     }
-    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
-    ssize_t sent;
-    do {
-        sent = sendmsg(h2o_socket_get_fd(transport->socket), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    } while (sent < 0 && errno == EINTR);
-    if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-        return WRITE_FAILED;
-    }
-    eio_session_advance(session, sent < 0 ? 0 : (size_t)sent);
-    return sent < 0 || (size_t)sent < bytes ? WRITE_BLOCKED : WRITE_ALL;
+    return result;
 }
 
-void transport_flush(struct client *client)
+static void flush_websocket(struct transport *transport)
 {
-    struct transport *transport = client_transport(client);
-    struct eio_session *session = client_session(client);
-    if (transport->state == TRANSPORT_OPEN && session->state != EIO_STATE_OPEN) {
+    if (transport->state == TRANSPORT_OPEN && transport->session->state != EIO_STATE_OPEN) {
         leave_later(transport, TRANSPORT_CLOSING);
     }
-    if (!holds_slot(transport) || transport->is_blocked) {
+    if (transport->is_blocked) {
         return;
     }
-    enum write_result result = WRITE_ALL;
-    for (int i = 0; i < TRANSPORT_WRITES_PER_TURN && result == WRITE_ALL; i++) {
-        result = write_once(transport, session);
+    enum websocket_write result = WEBSOCKET_WRITTEN;
+    for (int i = 0; i < ENGINE_WRITES_PER_TURN && result == WEBSOCKET_WRITTEN; i++) {
+        result = write_once(transport);
     }
     switch (result) {
-    case WRITE_ALL:
+    case WEBSOCKET_WRITTEN:
         if (list_is_empty(&transport->unfinished)) {
-            list_append(&transport->all->unfinished, &transport->unfinished);
+            list_append(&transport->engine->unfinished, &transport->unfinished);
         }
         break;
-    case WRITE_BLOCKED: wait_until_writable(transport); break;
-    case WRITE_FAILED: doom(transport); break;
-    case WRITE_NOTHING_LEFT:
+    case WEBSOCKET_BLOCKED:
+        transport->is_blocked = true;
+        h2o_socket_notify_write(transport->socket, on_writable);
+        break;
+    case WEBSOCKET_FAILED: transport_doom(transport); break;
+    case WEBSOCKET_NOTHING_LEFT:
         if (transport->state == TRANSPORT_CLOSING) {
             linger(transport);
         }
@@ -161,32 +177,15 @@ void transport_flush(struct client *client)
     }
 }
 
-bool transports_go_on(struct transports *transports)
-{
-    struct list turn;
-    list_init(&turn);
-    list_append_all(&turn, &transports->unfinished);
-    bool has_work = !list_is_empty(&turn);
-    struct list *node;
-    while ((node = list_take_first(&turn)) != NULL) {
-        transport_flush(CONTAINER_OF(node, struct transport, unfinished)->client);
-    }
-    return has_work;
-}
-
-/* --- reading ---------------------------------------------------------------------------------------------------- */
-
 static void receive(struct transport *transport)
 {
     h2o_socket_t *socket = transport->socket;
     if (transport->state == TRANSPORT_LINGERING) {
         h2o_buffer_consume(&socket->input, socket->input->size);
-        return;
-    }
-    if (holds_slot(transport) && socket->input->size > 0) {
-        size_t taken = eio_session_receive(client_session(transport->client), socket->input->bytes,
+    } else if (holds_slot(transport) && socket->input->size > 0) {
+        size_t taken = eio_session_receive(transport->session, socket->input->bytes,
                                            socket->input->size, clock_monotonic_ms());
-        transport->all->bytes_in += taken;
+        transport->engine->stats.bytes_in += taken;
         h2o_buffer_consume(&socket->input, taken);
     }
 }
@@ -195,59 +194,107 @@ static void on_read(h2o_socket_t *socket, const char *error)
 {
     struct transport *transport = socket->data;
     if (error != NULL) {
-        doom(transport);
+        transport_doom(transport);
     } else {
         receive(transport);
     }
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------- */
-
-void transports_init(struct transports *transports, struct hub *hub, struct timers *timers)
+void transport_begin_websocket(struct transport *transport, h2o_socket_t *socket)
 {
-    *transports = (struct transports){.hub = hub, .timers = timers};
-    list_init(&transports->open);
-    list_init(&transports->leaving);
-    list_init(&transports->doomed);
-    list_init(&transports->unfinished);
-    timer_init(&transports->leave_timer, on_leave_due);
-}
-
-void transport_open(struct transports *transports, h2o_socket_t *socket)
-{
-    struct transport *transport = mem_alloc_zeroed(sizeof(*transport));
-    transport->all = transports;
+    transport->engine->stats.websockets++;
     transport->socket = socket;
-    transport->state = TRANSPORT_OPEN;
-    list_init(&transport->link);
-    list_init(&transport->unfinished);
-    list_append(&transports->open, &transport->link);
-    transports->open_count++;
-    transports->socket_count++;
     socket->data = transport;
-    transport->client = hub_client_open(transports->hub, transport, clock_monotonic_ms());
     h2o_socket_read_start(socket, on_read);
     receive(transport);
 }
 
-void transports_reap(struct transports *transports)
+/* --- life --------------------------------------------------------------------------------------------------------- */
+
+struct transport *transport_new(struct engine *engine, enum eio_transport type,
+                                h2o_socket_t *socket)
 {
-    struct list *node;
-    while ((node = list_take_first(&transports->doomed)) != NULL) {
-        struct transport *transport = CONTAINER_OF(node, struct transport, link);
-        eio_session_transport_closed(client_session(transport->client), clock_monotonic_ms());
-        hub_client_free(transports->hub, transport->client);
-        h2o_socket_close(transport->socket);
-        transports->socket_count--;
-        free(transport);
+    struct transport *transport = mem_alloc_zeroed(sizeof(*transport));
+    transport->engine = engine;
+    transport->state = TRANSPORT_OPEN;
+    list_init(&transport->link);
+    list_init(&transport->unfinished);
+    list_append(&engine->open, &transport->link);
+    engine->open_count++;
+    transport->session =
+        engine->callbacks.open(engine->callbacks.user, transport, type, clock_monotonic_ms());
+    map_add(&engine->by_sid, transport);
+    if (socket != NULL) {
+        transport_begin_websocket(transport, socket);
+    }
+    return transport;
+}
+
+void engine_flush(struct transport *transport)
+{
+    if (!holds_slot(transport)) {
+        return;
+    }
+    if (transport->socket == NULL || transport->get != NULL) {
+        flush_poll(transport);
+    }
+    if (transport->socket != NULL) {
+        flush_websocket(transport);
     }
 }
 
-void transports_close_some(struct transports *transports, size_t count)
+void engine_on_upgraded(struct transport *transport, struct eio_probe *probe)
 {
-    LIST_EACH_SAFE (node, following, &transports->open) {
-        struct eio_session *session =
-            client_session(CONTAINER_OF(node, struct transport, link)->client);
+    transport->engine->stats.upgraded++;
+    h2o_socket_t *socket = upgrade_take_socket(probe);
+    transport->socket = socket;
+    socket->data = transport;
+    h2o_socket_read_start(socket,
+                          on_read); /* what it has read already is handed over by upgrade.c */
+}
+
+bool engine_go_on(struct engine *engine)
+{
+    struct list turn;
+    list_init(&turn);
+    list_append_all(&turn, &engine->unfinished);
+    bool has_work = !list_is_empty(&turn);
+    struct list *node;
+    while ((node = list_take_first(&turn)) != NULL) {
+        engine_flush(CONTAINER_OF(node, struct transport, unfinished));
+    }
+    return has_work;
+}
+
+static void transport_free(struct transport *transport)
+{
+    struct engine *engine = transport->engine;
+    if (transport->get != NULL) {
+        engine_answer_get(engine, take_get(transport), (struct bytes){0});
+    }
+    eio_session_transport_closed(transport->session, clock_monotonic_ms());
+    ASSERT(map_remove(&engine->by_sid, transport_key(transport)) == transport);
+    engine->callbacks.free(engine->callbacks.user, transport->session);
+    if (transport->socket != NULL) {
+        engine->stats.websockets--;
+        h2o_socket_close(transport->socket);
+    }
+    free(transport);
+}
+
+void engine_reap(struct engine *engine)
+{
+    upgrades_flush(engine);
+    struct list *node;
+    while ((node = list_take_first(&engine->doomed)) != NULL) {
+        transport_free(CONTAINER_OF(node, struct transport, link));
+    }
+}
+
+void engine_close_some(struct engine *engine, size_t count)
+{
+    LIST_EACH_SAFE (node, following, &engine->open) {
+        struct eio_session *session = CONTAINER_OF(node, struct transport, link)->session;
         if (count == 0) {
             return;
         }
@@ -255,14 +302,5 @@ void transports_close_some(struct transports *transports, size_t count)
             eio_session_close(session, EIO_CLOSE_SERVER, WS_CLOSE_GOING_AWAY, clock_monotonic_ms());
             count--;
         }
-    }
-}
-
-void transports_doom_all(struct transports *transports)
-{
-    struct list *node;
-    while ((node = list_first(&transports->open)) != NULL ||
-           (node = list_first(&transports->leaving)) != NULL) {
-        doom(CONTAINER_OF(node, struct transport, link));
     }
 }

@@ -17,6 +17,13 @@ struct bytes member_key(const void *member)
     return member_sid(member);
 }
 
+static void on_upgraded(struct eio_session *session, struct eio_probe *probe, uint64_t now_ms)
+{
+    (void)now_ms;
+    struct client *client = client_of_session(session);
+    client->hub->world.on_upgraded(client->hub->world.user, client, probe);
+}
+
 static void on_output(struct eio_session *session)
 {
     client_wake(client_of_session(session));
@@ -631,7 +638,10 @@ void client_init_settings(struct hub *hub)
                 .payload_bytes_max = settings->payload_bytes_max,
                 .outbox_bytes_max = CLIENT_OUTBOX_BYTES_MAX,
                 .timers = hub->timers,
-                .callbacks = {.on_output = on_output, .peek = peek, .advance = advance}},
+                .callbacks = {.on_output = on_output,
+                              .peek = peek,
+                              .advance = advance,
+                              .on_upgraded = on_upgraded}},
         .connect_timeout_ms = settings->connect_timeout_ms,
         .callbacks = {.on_connect = on_connect,
                       .on_event = on_event,
@@ -642,7 +652,8 @@ void client_init_settings(struct hub *hub)
     hub->flight.pieces = mem_alloc(CLIENT_WRITE_PIECES_MAX * sizeof(struct piece));
 }
 
-struct client *hub_client_open(struct hub *hub, void *transport, uint64_t now_ms)
+struct client *hub_client_open(struct hub *hub, void *transport, enum eio_transport type,
+                               uint64_t now_ms)
 {
     struct client *client = mem_alloc_zeroed(sizeof(*client));
     client->hub = hub;
@@ -653,7 +664,7 @@ struct client *hub_client_open(struct hub *hub, void *transport, uint64_t now_ms
     char sid[EIO_SID_BYTES];
     memcpy(sid, hub->settings.gateway_id, HUB_GATEWAY_ID_BYTES);
     random_id(sid + HUB_GATEWAY_ID_BYTES, EIO_SID_BYTES - HUB_GATEWAY_ID_BYTES);
-    sio_client_open(&client->sio, &hub->sio, sid, EIO_WEBSOCKET, now_ms);
+    sio_client_open(&client->sio, &hub->sio, sid, type, now_ms);
     hub_tell(hub, &(struct hub_event){.type = HUB_CLIENT_OPENED, .client = client});
     return client;
 }

@@ -61,6 +61,11 @@ void hub_free(struct hub *hub)
     free(hub);
 }
 
+const struct eio_settings *hub_eio_settings(const struct hub *hub)
+{
+    return &hub->sio.eio;
+}
+
 const struct hub_stats *hub_stats(struct hub *hub)
 {
     hub->stats.log_bytes = hub->log_budget.bytes;

@@ -71,6 +71,8 @@ struct hub_world {
     /* @client has something to write, or is to be closed: see eio_session_peek(). Called from
      * hub_flush() only. */
     void (*flush)(void *user, struct client *client);
+    /* @client's session is on @probe's WebSocket now: eio_callbacks.on_upgraded. */
+    void (*on_upgraded)(void *user, struct client *client, struct eio_probe *probe);
     void (*tell)(void *user, const struct hub_event *event);
     /* Milliseconds since 1970, for the issue time of session tokens. */
     uint64_t (*wall_ms)(void *user);
@@ -130,6 +132,9 @@ struct hub *hub_new(const struct hub_settings *settings, const struct hub_world 
 /* Frees the hub; all clients must be closed and freed before. */
 void hub_free(struct hub *hub);
 
+/* Of all its clients' sessions; lives as long as the hub. */
+const struct eio_settings *hub_eio_settings(const struct hub *hub);
+
 const struct hub_stats *hub_stats(struct hub *hub);
 
 /* Durations from a message's arrival to its outcome, in µs as far as the caller's clock goes (ms).
@@ -140,11 +145,11 @@ const struct histogram *hub_append_latency(const struct hub *hub);
 size_t hub_sends_in_flight(const struct hub *hub);
 
 /*
- * Opens a client on a fresh WebSocket; @transport is the edge's (client_transport() gives it back).
- * The edge feeds client_session() with eio_session_receive() and writes what eio_session_peek()
- * gives.
+ * Opens a client whose session is carried by a transport of type @type; @transport is the edge's (client_transport() gives
+ * it back). The edge carries client_session()'s bytes: see wire/eio.h.
  */
-struct client *hub_client_open(struct hub *hub, void *transport, uint64_t now_ms);
+struct client *hub_client_open(struct hub *hub, void *transport, enum eio_transport type,
+                               uint64_t now_ms);
 struct eio_session *client_session(struct client *client);
 void *client_transport(const struct client *client);
 

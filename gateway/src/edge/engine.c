@@ -1,0 +1,258 @@
+/* engine.c - requests of an engine's path. */
+#include "engine.h"
+
+#include "base/clock.h"
+#include "base/http_connections.h"
+#include "engine_impl.h"
+#include "http.h"
+#include <stdlib.h>
+
+enum {
+    COMPRESS_BYTES_MIN = 1024, /* as the reference's httpCompression */
+    COMPRESS_LEVEL = 1,
+};
+
+/* --- answers ------------------------------------------------------------------------------------------------------ */
+
+/* Refuses for now: clients come back by themselves from a failed handshake. */
+static void refuse_unavailable(struct engine *engine, h2o_req_t *req, const char *why)
+{
+    req->http1_is_persistent = 0;
+    cors_add_headers(engine->settings.cors, req);
+    http_add_header(req, "retry-after", BYTES("5"));
+    http_respond(req, 503, "Service Unavailable", "text/plain; charset=utf-8",
+                 bytes_of_string(why));
+}
+
+static void refuse(struct engine *engine, h2o_req_t *req, enum eio_error error)
+{
+    struct eio_refusal refusal = eio_refusal(error, http_is_websocket_upgrade(req));
+    engine->stats.refused_bad++;
+    if (refusal.closes_connection) {
+        req->http1_is_persistent = 0;
+    }
+    cors_add_headers(engine->settings.cors, req);
+    http_respond(req, refusal.status, refusal.reason, refusal.content_type, refusal.body);
+}
+
+void engine_answer_get(struct engine *engine, h2o_req_t *req, struct bytes payload)
+{
+    cors_add_headers(engine->settings.cors, req);
+    http_add_header(req, "cache-control", BYTES("no-store"));
+    struct buf compressed = BUF_INIT;
+    if (payload.len > COMPRESS_BYTES_MIN && http_accepts_gzip(req)) {
+        http_gzip(payload, COMPRESS_LEVEL, &compressed);
+        http_add_header(req, "content-encoding", BYTES("gzip"));
+        payload = buf_bytes(&compressed);
+    }
+    http_respond(req, 200, "OK", "text/plain; charset=UTF-8", payload);
+    buf_release(&compressed);
+}
+
+/* --- sessions ----------------------------------------------------------------------------------------------------- */
+
+static bool may_open(struct engine *engine, h2o_req_t *req)
+{
+    if (engine->is_draining) {
+        engine->stats.refused_draining++;
+        refuse_unavailable(engine, req, "this server is shutting down; try another one\n");
+        return false;
+    }
+    if (engine->open_count >= engine->settings.connections_max) {
+        engine->stats.refused_full++;
+        refuse_unavailable(engine, req, "too many connections; try again later\n");
+        return false;
+    }
+    return true;
+}
+
+static void on_websocket(void *user, h2o_socket_t *socket, size_t request_len)
+{
+    struct engine *engine = user;
+    if (socket != NULL) {
+        h2o_buffer_consume(&socket->input, request_len);
+        http_connections_forget(socket);
+        engine->stats.opened_websocket++;
+        transport_new(engine, EIO_WEBSOCKET, socket);
+    }
+}
+
+static void open_session(struct engine *engine, h2o_req_t *req, bool is_upgrade)
+{
+    if (!may_open(engine, req)) {
+        return;
+    }
+    if (is_upgrade) {
+        websocket_accept(req, on_websocket, engine);
+        return;
+    }
+    engine->stats.opened_polling++;
+    struct transport *transport = transport_new(engine, EIO_POLLING, NULL);
+    transport->get = req;
+    watch_begin(transport);
+    engine_flush(transport);
+}
+
+struct pending_upgrade {
+    struct engine *engine;
+    char sid[EIO_SID_BYTES];
+};
+
+static void on_upgrade_socket(void *user, h2o_socket_t *socket, size_t request_len)
+{
+    struct pending_upgrade *pending = user;
+    if (socket != NULL) {
+        h2o_buffer_consume(&socket->input, request_len);
+        http_connections_forget(socket);
+        upgrade_new(pending->engine, pending->sid, socket);
+    }
+    free(pending);
+}
+
+static void begin_upgrade(struct transport *transport, h2o_req_t *req)
+{
+    struct pending_upgrade *pending = mem_alloc(sizeof(*pending));
+    pending->engine = transport->engine;
+    memcpy(pending->sid, transport->session->sid, EIO_SID_BYTES);
+    if (!websocket_accept(req, on_upgrade_socket, pending)) {
+        free(pending);
+    }
+}
+
+/* The client broke the protocol: the session is dead, a GET that waits gets its last word. */
+static void refuse_and_close(struct transport *transport, h2o_req_t *req)
+{
+    eio_session_close(transport->session, EIO_CLOSE_PROTOCOL, WS_CLOSE_PROTOCOL_ERROR,
+                      clock_monotonic_ms());
+    engine_flush(transport);
+    refuse(transport->engine, req, EIO_ERROR_BAD_REQUEST);
+}
+
+static void serve_get(struct transport *transport, h2o_req_t *req)
+{
+    if (transport->get != NULL) {
+        refuse_and_close(transport, req);
+        return;
+    }
+    transport->get = req;
+    watch_begin(transport);
+    engine_flush(transport);
+}
+
+static void serve_post(struct transport *transport, h2o_req_t *req)
+{
+    struct engine *engine = transport->engine;
+    struct bytes type = http_header(req, BYTES("content-type"));
+    if (bytes_equal(type, BYTES("application/octet-stream"))) {
+        refuse_and_close(transport,
+                         req); /* binary goes as base64 in this version of the protocol */
+        return;
+    }
+    struct bytes body = http_bytes(req->entity);
+    engine->stats.bytes_in += body.len;
+    enum eio_post_result result = eio_session_post(transport->session, body, clock_monotonic_ms());
+    cors_add_headers(engine->settings.cors, req);
+    switch (result) {
+    case EIO_POST_OK: http_respond(req, 200, "OK", "text/html", BYTES("ok")); break;
+    case EIO_POST_REFUSED: refuse(engine, req, EIO_ERROR_BAD_REQUEST); break;
+    case EIO_POST_TOO_LARGE:
+        http_respond(req, 413, "Payload Too Large", "text/plain", (struct bytes){0});
+        break;
+    }
+    engine_flush(transport);
+}
+
+static enum eio_sid_state sid_state(const struct transport *transport)
+{
+    if (transport == NULL || transport->state != TRANSPORT_OPEN ||
+        transport->session->state == EIO_STATE_CLOSED) {
+        return EIO_SID_UNKNOWN;
+    }
+    return transport->session->transport == EIO_WEBSOCKET ? EIO_SID_WEBSOCKET : EIO_SID_POLLING;
+}
+
+void engine_serve(struct engine *engine, h2o_req_t *req)
+{
+    if (cors_serve_preflight(engine->settings.cors, req)) {
+        return;
+    }
+    struct eio_request request = {
+        .method = http_method(req),
+        .origin = http_header(req, BYTES("origin")),
+        .is_upgrade = http_is_websocket_upgrade(req),
+        .is_allowed = true,
+    };
+    eio_parse_query(http_query(req), &request.query);
+    struct transport *transport = NULL;
+    bool has_sid = request.query.sid.len > 0;
+    if (has_sid) {
+        transport = map_get(&engine->by_sid, request.query.sid);
+        request.session = sid_state(transport);
+    }
+    enum eio_error error = eio_check_request(&request);
+    if (error != EIO_ERROR_NONE) {
+        refuse(engine, req, error);
+    } else if (!has_sid) {
+        open_session(engine, req, request.is_upgrade);
+    } else if (request.is_upgrade) {
+        begin_upgrade(transport, req);
+    } else if (bytes_equal(request.method, BYTES("GET"))) {
+        serve_get(transport, req);
+    } else {
+        serve_post(transport, req);
+    }
+}
+
+/* --- life --------------------------------------------------------------------------------------------------------- */
+
+struct engine *engine_new(h2o_loop_t *loop, const struct engine_settings *settings,
+                          const struct engine_callbacks *callbacks)
+{
+    struct engine *engine = mem_alloc_zeroed(sizeof(*engine));
+    engine->loop = loop;
+    engine->settings = *settings;
+    engine->callbacks = *callbacks;
+    map_init(&engine->by_sid, transport_key);
+    list_init(&engine->open);
+    list_init(&engine->leaving);
+    list_init(&engine->doomed);
+    list_init(&engine->unfinished);
+    list_init(&engine->upgrades);
+    list_init(&engine->dirty_upgrades);
+    timer_init(&engine->leave_timer, transport_on_leave_due);
+    watch_init(engine);
+    return engine;
+}
+
+void engine_free(struct engine *engine)
+{
+    if (engine == NULL) {
+        return;
+    }
+    struct list *node;
+    while ((node = list_first(&engine->open)) != NULL ||
+           (node = list_first(&engine->leaving)) != NULL) {
+        transport_doom(CONTAINER_OF(node, struct transport, link));
+    }
+    upgrades_doom_all(engine);
+    engine_reap(engine);
+    watch_release(engine);
+    timers_clear(engine->settings.timers, &engine->leave_timer);
+    map_release(&engine->by_sid);
+    free(engine);
+}
+
+void engine_refuse_sessions(struct engine *engine)
+{
+    engine->is_draining = true;
+}
+
+size_t engine_open_count(const struct engine *engine)
+{
+    return engine->open_count;
+}
+
+struct engine_stats engine_stats(const struct engine *engine)
+{
+    return engine->stats;
+}

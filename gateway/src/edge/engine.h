@@ -1,0 +1,101 @@
+/*
+ * engine.h - Engine.IO on libh2o: long-polling, WebSockets and the upgrade between them, for any server that has
+ * sessions (the gateway's hub, eio-echo, sio-echo). It knows nothing of what the sessions say.
+ *
+ *   requests of a path ──▶ engine_serve() ──▶ callbacks.open(): a session ──▶ wire/eio.h
+ *   the session's on_output, at a turn's end ──▶ engine_flush()
+ *
+ * A transport is what carries a session: first, perhaps, GETs and POSTs, then, perhaps, a WebSocket.
+ *
+ *                             the session is CLOSED
+ *   OPEN (polling) ─────────────────────────────────────────────────────────────────────────────▶ DOOMED ─▶ freed
+ *     │ upgraded        session closes          all written          peer closed, or LINGER_MS      ▲    at a turn's end
+ *   OPEN (WebSocket) ──────────────▶ CLOSING ──────────▶ LINGERING ────────────────────────────────┤
+ *                        └── socket error, end of file ────┴──── the same, or ENGINE_LINGER_MS ─────┘
+ *
+ * A WebSocket is written with one sendmsg(2) on the socket itself, without a queue here: what the kernel does not take
+ * stays in the session until the socket can be written to again. CLOSING has a close frame, and what was in front of it,
+ * still to write: a peer that reads nothing is not waited for. LINGERING has shut down its sending side and reads what
+ * still comes: closing at once would let the kernel answer unread bytes with a reset, which can overtake the close frame.
+ *
+ * libh2o does not read a socket while it serves a request, so it does not see that a waiting GET was aborted. Those
+ * sockets are watched in an epoll set of their own.
+ *
+ * Thread      The loop's.
+ * Invariants  1. A DOOMED transport touches its socket and its session no more; engine_reap() alone frees it.
+ *             2. engine_flush() calls eio_session_peek(), _advance() and _poll(), nothing else of the session's user.
+ * Limits      A response to a GET carries about ENGINE_POLL_BYTES_MAX; a POST's body payload_bytes_max of the settings.
+ */
+#ifndef PARLEY_EDGE_ENGINE_H
+#define PARLEY_EDGE_ENGINE_H
+
+#include "cors.h"
+#include "wire/eio_probe.h"
+#include <h2o.h>
+
+enum {
+    ENGINE_LINGER_MS = 2000,
+    ENGINE_WRITES_PER_TURN = 4, /* of one peek each; then the others have their turn */
+    ENGINE_POLL_BYTES_MAX = 256 * 1024,
+};
+
+struct engine;
+struct transport;
+
+struct engine_callbacks {
+    void *user;
+    /* A client wants a session: opens one that @transport is to carry. */
+    struct eio_session *(*open)(void *user, struct transport *transport, enum eio_transport type,
+                                uint64_t now_ms);
+    /* The session is not OPEN any more, and nothing here knows it from now on. */
+    void (*free)(void *user, struct eio_session *session);
+};
+
+struct engine_settings {
+    const struct eio_settings *eio; /* of the sessions; kept by reference */
+    struct timers *timers;
+    const struct cors *cors; /* kept by reference */
+    size_t connections_max;  /* sessions at a time; more are refused with 503 */
+};
+
+/* Returns owned. */
+struct engine *engine_new(h2o_loop_t *loop, const struct engine_settings *settings,
+                          const struct engine_callbacks *callbacks);
+
+/* Frees; all transports are doomed and reaped. Accepts NULL. */
+void engine_free(struct engine *engine);
+
+/* Serves a request of the engine's path. */
+void engine_serve(struct engine *engine, h2o_req_t *req);
+
+/* New sessions are refused with 503 from now on. */
+void engine_refuse_sessions(struct engine *engine);
+
+/* The session of @transport has something to write, or has ended. Once a turn is enough. */
+void engine_flush(struct transport *transport);
+
+/* The session's callback on_upgraded: @probe's WebSocket is @transport's. */
+void engine_on_upgraded(struct transport *transport, struct eio_probe *probe);
+
+/* Goes on with what one turn was not enough for. Returns whether there was something. */
+bool engine_go_on(struct engine *engine);
+
+/* At a turn's end: frees what is doomed. */
+void engine_reap(struct engine *engine);
+
+size_t engine_open_count(const struct engine *engine);
+
+/* Closes up to @count sessions (WebSocket close code 1001), for draining. */
+void engine_close_some(struct engine *engine, size_t count);
+
+struct engine_stats {
+    uint64_t opened_polling, opened_websocket, upgraded;
+    uint64_t refused_full, refused_draining, refused_bad; /* 503, 503, 400 and the like */
+    uint64_t aborted_polls;
+    uint64_t bytes_in;
+    size_t websockets; /* open now, each a file */
+};
+
+struct engine_stats engine_stats(const struct engine *engine);
+
+#endif

@@ -1,0 +1,158 @@
+/* upgrade.c - WebSockets that came with a sid, until they are their session's, or closed. */
+#include "engine_impl.h"
+
+#include "base/clock.h"
+#include <stdlib.h>
+#include <sys/socket.h>
+
+enum { PIECES_MAX = 4 };
+
+struct upgrade {
+    struct engine *engine;
+    h2o_socket_t *socket; /* NULL: the session has it now */
+    struct list link;     /* engine.upgrades */
+    struct list dirty;    /* engine.dirty_upgrades */
+    bool is_blocked, is_over;
+    struct eio_probe probe;
+};
+
+static void wake(struct upgrade *upgrade)
+{
+    if (list_is_empty(&upgrade->dirty)) {
+        list_append(&upgrade->engine->dirty_upgrades, &upgrade->dirty);
+    }
+}
+
+static void on_output(struct eio_probe *probe)
+{
+    wake(CONTAINER_OF(probe, struct upgrade, probe));
+}
+
+static const struct eio_probe_callbacks callbacks = {.on_output = on_output};
+
+/* Nothing more is to come of it: upgrades_flush() frees it. */
+static void end(struct upgrade *upgrade)
+{
+    upgrade->is_over = true;
+    if (upgrade->socket != NULL) {
+        h2o_socket_read_stop(upgrade->socket);
+    }
+    wake(upgrade);
+}
+
+static void on_writable(h2o_socket_t *socket, const char *error)
+{
+    struct upgrade *upgrade = socket->data;
+    upgrade->is_blocked = false;
+    if (error != NULL) {
+        end(upgrade);
+    } else {
+        wake(upgrade);
+    }
+}
+
+static void on_read(h2o_socket_t *socket, const char *error)
+{
+    struct upgrade *upgrade = socket->data;
+    if (error != NULL) {
+        end(upgrade);
+        return;
+    }
+    struct eio_session *session = upgrade->probe.session;
+    size_t taken = eio_probe_receive(&upgrade->probe, socket->input->bytes, socket->input->size,
+                                     clock_monotonic_ms());
+    upgrade->engine->stats.bytes_in += taken;
+    h2o_buffer_consume(&socket->input, taken);
+    if (upgrade->probe.state != EIO_PROBE_UPGRADED) {
+        return;
+    }
+    end(upgrade);
+    if (socket->input->size > 0) { /* behind "5": the session's first packets */
+        taken = eio_session_receive(session, socket->input->bytes, socket->input->size,
+                                    clock_monotonic_ms());
+        h2o_buffer_consume(&socket->input, taken);
+    }
+}
+
+void upgrade_new(struct engine *engine, const char sid[EIO_SID_BYTES], h2o_socket_t *socket)
+{
+    struct transport *transport = map_get(&engine->by_sid, bytes_of(sid, EIO_SID_BYTES));
+    if (transport == NULL || transport->state != TRANSPORT_OPEN) {
+        h2o_socket_close(socket); /* it ended while the upgrade was answered */
+        return;
+    }
+    struct upgrade *upgrade = mem_alloc_zeroed(sizeof(*upgrade));
+    upgrade->engine = engine;
+    upgrade->socket = socket;
+    socket->data = upgrade;
+    list_init(&upgrade->link);
+    list_init(&upgrade->dirty);
+    list_append(&engine->upgrades, &upgrade->link);
+    engine->stats.websockets++;
+    eio_probe_open(&upgrade->probe, transport->session, engine->settings.eio, &callbacks,
+                   clock_monotonic_ms());
+    h2o_socket_read_start(socket, on_read);
+    if (socket->input->size > 0) {
+        on_read(socket, NULL);
+    }
+}
+
+h2o_socket_t *upgrade_take_socket(struct eio_probe *probe)
+{
+    struct upgrade *upgrade = CONTAINER_OF(probe, struct upgrade, probe);
+    h2o_socket_t *socket = upgrade->socket;
+    upgrade->socket = NULL;
+    return socket;
+}
+
+static void upgrade_free(struct upgrade *upgrade)
+{
+    list_leave(&upgrade->link);
+    list_leave(&upgrade->dirty);
+    eio_probe_release(&upgrade->probe);
+    if (upgrade->socket != NULL) {
+        upgrade->engine->stats.websockets--;
+        h2o_socket_close(upgrade->socket);
+    }
+    free(upgrade);
+}
+
+static void flush(struct upgrade *upgrade)
+{
+    struct iovec pieces[PIECES_MAX];
+    size_t count;
+    while (!upgrade->is_over && !upgrade->is_blocked && upgrade->socket != NULL &&
+           (count = eio_probe_peek(&upgrade->probe, pieces, PIECES_MAX)) > 0) {
+        size_t written = 0;
+        enum websocket_write result = websocket_write(upgrade->socket, pieces, count, &written);
+        if (result == WEBSOCKET_FAILED) {
+            upgrade->is_over = true;
+            break;
+        }
+        eio_probe_advance(&upgrade->probe, written);
+        if (result == WEBSOCKET_BLOCKED) {
+            upgrade->is_blocked = true;
+            h2o_socket_notify_write(upgrade->socket, on_writable);
+        }
+    }
+    bool is_closed = upgrade->probe.state == EIO_PROBE_CLOSED && !upgrade->is_blocked;
+    if (upgrade->is_over || is_closed) {
+        upgrade_free(upgrade);
+    }
+}
+
+void upgrades_flush(struct engine *engine)
+{
+    struct list *node;
+    while ((node = list_take_first(&engine->dirty_upgrades)) != NULL) {
+        flush(CONTAINER_OF(node, struct upgrade, dirty));
+    }
+}
+
+void upgrades_doom_all(struct engine *engine)
+{
+    struct list *node;
+    while ((node = list_first(&engine->upgrades)) != NULL) {
+        upgrade_free(CONTAINER_OF(node, struct upgrade, link));
+    }
+}
