@@ -1,6 +1,6 @@
 /**
- * The clients that people really have: the pages of the two Socket.IO tutorials, line for line, with
- * `transports: ['websocket']` added and nothing else.
+ * The clients that people really have: the pages of the two Socket.IO tutorials, line for line. They poll first and
+ * upgrade then, as the library does by default.
  */
 import assert from 'node:assert/strict';
 import { CLIENTS } from './harness/person.mjs';
@@ -31,7 +31,6 @@ function officialPage(t, io, url) {
     const page = new Page();
     let counter = 0;
     const socket = io(url, {
-        transports: ['websocket'],
         ackTimeout: 10000,
         retries: 3,
         auth: { serverOffset: 0 },
@@ -50,7 +49,7 @@ function officialPage(t, io, url) {
 /** The script of the older tutorial's page. */
 function olderPage(t, io, url, username) {
     const page = new Page();
-    const socket = io(url, { transports: ['websocket'], auth: { username, serverOffset: 0 } });
+    const socket = io(url, { auth: { username, serverOffset: 0 } });
     page.submit = (value) => socket.emit('chat message', value);
     socket.on('chat message', (msg, serverOffset, username) => {
         page.append(`${username}: ${msg}`);
