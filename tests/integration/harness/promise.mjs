@@ -15,6 +15,7 @@ const TEST_MS = 60_000;
  * @param {object} needs
  * @param {import('./stack.mjs').Stack} [needs.of] skipped unless that stack is our own, to kill and to look into
  * @param {import('./stack.mjs').Stack} [needs.database] skipped when nobody told where that stack's database is
+ * @param {string | false} [needs.skip] why it is skipped
  * @param {number} [needs.timeoutMs]
  * @param {(t: import('node:test').TestContext) => Promise<void>} keep
  */
@@ -34,7 +35,8 @@ export function promise(name, needs, keep) {
     });
 }
 
-function reasonToSkip({ of, database }) {
+function reasonToSkip({ of, database, skip }) {
+    if (skip) return skip;
     if (of && !of.isOwn) return 'needs a stack of its own';
     if (database && !database.isOwn && !process.env.PARLEY_DATABASE_URL) return 'needs PARLEY_DATABASE_URL';
     return false;
