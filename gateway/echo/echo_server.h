@@ -46,8 +46,9 @@ MUST_USE bool echo_server_init(struct echo_server *server, int argc, char **argv
                                const char *purpose);
 
 /*
- * Listens, says "listening port=<n>" on standard output, and serves @path until SIGTERM or SIGINT. @settings are what
- * the sessions are opened with. Returns the program's exit status; the server is released then.
+ * Listens, says "listening port=<n>" on standard output, and serves @path until SIGTERM or SIGINT; SIGUSR1 has it say
+ * what it holds. @settings are what the sessions are opened with. Returns the program's exit status; the server is
+ * released then.
  */
 int echo_server_run(struct echo_server *server, const char *path,
                     const struct eio_settings *settings, const struct engine_callbacks *callbacks);
