@@ -137,6 +137,7 @@ async function crowd(kind, server, count) {
             const n = begun++;
             const wires = await KINDS[kind](server);
             for (const { socket } of wires) {
+                socket.unref(); // Node keeps some handles that it has reset: they must not keep the runner
                 if (n % 3 === 0) socket.resetAndDestroy();
                 else socket.destroy();
             }
