@@ -130,11 +130,11 @@ promise('a_GET_waits_for_what_comes_later', { of: echo }, async (t) => {
     assert.equal((await waiting).text, '4later');
 });
 
-promise('a_POST_of_octet_stream_is_refused', { of: echo }, async (t) => {
+promise('a_POST_of_octet_stream_is_refused_and_the_session_is_dead', { of: echo }, async (t) => {
     const polling = await Polling.open(t, echo);
     const answer = await polling.post(Buffer.from([4, 1]), { 'Content-Type': 'application/octet-stream' });
     assert.equal(answer.status, 400);
-    assert.equal(await polling.isKnown(), true);
+    assert.equal(await polling.isKnown(), false);
 });
 
 promise('a_body_of_the_maximum_is_read_and_one_byte_more_is_413', { of: echo }, async (t) => {

@@ -34,8 +34,12 @@ for (const kind of ['sync', 'async'])
             t.after(() => python.end('SIGKILL'));
             await python.line(/^said$/).catch((error) => assert.fail(`${error.message}\n${python.text('err')}`));
             await anna.hasSeen(3);
+            /* Shut as well: between two polls a cut connection alone would just be made again, and nothing be lost. */
+            await door.shut();
             door.cut();
+            await python.line(/^lost$/);
             await anna.say('from elsewhere');
+            await door.reopen();
             const [line] = await python.line(/^\{.*\}$/).catch((error) => assert.fail(`${error.message}\n${python.text('err')}`));
             const told = JSON.parse(line);
             assert.equal(told.transport, transport);

@@ -45,6 +45,10 @@ def chat(url, namespace, transports):
             story.joins += 1
             news.notify()
 
+    @client.on('disconnect', namespace=namespace)
+    def on_disconnect(*_):
+        print('lost', flush=True)
+
     @client.on('chat message', namespace=namespace)
     def on_message(*args):
         with news:
@@ -76,6 +80,10 @@ async def chat_async(url, namespace, transports):
         async with news:
             story.joins += 1
             news.notify()
+
+    @client.on('disconnect', namespace=namespace)
+    async def on_disconnect(*_):
+        print('lost', flush=True)
 
     @client.on('chat message', namespace=namespace)
     async def on_message(*args):
