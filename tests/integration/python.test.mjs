@@ -35,8 +35,9 @@ for (const kind of ['sync', 'async'])
             await python.line(/^said$/).catch((error) => assert.fail(`${error.message}\n${python.text('err')}`));
             await anna.hasSeen(3);
             /* Shut as well: between two polls a cut connection alone would just be made again, and nothing be lost. */
-            await door.shut();
+            const shut = door.shut();
             door.cut();
+            await shut;
             await python.line(/^lost$/);
             await anna.say('from elsewhere');
             await door.reopen();
