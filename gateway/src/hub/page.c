@@ -147,16 +147,7 @@ static void add_segment(struct page_cache *cache, struct page *page,
     uint32_t ends[CONTRACT_PAGE];
     buf_clear(scratch);
     for (size_t i = 0; i < count; i++) {
-        const struct contract_stored_message *m = &reply->range.messages[i];
-        struct chat_message message = {
-            .epoch = room->epoch,
-            .id = reply->range.first_id + i,
-            .at_ms = m->at_ms,
-            .username = m->sender,
-            .content = m->body,
-            .client_id = m->client_id,
-        };
-        chat_append_message_frame(scratch, room_namespace(room), &message);
+        room_append_frame(room, reply->range.first_id + i, &reply->range.messages[i], scratch);
         ends[i] = (uint32_t)scratch->len;
     }
     struct segment *segment = segment_new(reply->range.first_id, (uint32_t)scratch->len);

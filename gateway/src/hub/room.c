@@ -20,6 +20,20 @@ static void heads_timer_restart(struct room *room, uint64_t now_ms)
     timers_set(room->hub->timers, &room->heads_timer, now_ms + room->heads_interval_ms);
 }
 
+void room_append_frame(const struct room *room, uint64_t id,
+                       const struct contract_stored_message *stored, struct buf *out)
+{
+    struct chat_message message = {
+        .epoch = room->epoch,
+        .id = id,
+        .at_ms = stored->at_ms,
+        .username = stored->sender,
+        .content = stored->body,
+        .client_id = stored->client_id,
+    };
+    chat_append_message_frame(out, room_namespace(room), &message);
+}
+
 void room_append_messages(struct room *room, uint64_t first_id,
                           const struct contract_stored_message *messages, size_t count,
                           uint64_t now_ms)
@@ -30,19 +44,10 @@ void room_append_messages(struct room *room, uint64_t first_id,
         if (id != room->log.head + 1) {
             continue;
         }
-        const struct contract_stored_message *m = &messages[i];
-        struct chat_message message = {
-            .epoch = room->epoch,
-            .id = id,
-            .at_ms = m->at_ms,
-            .username = m->sender,
-            .content = m->body,
-            .client_id = m->client_id,
-        };
         buf_clear(&hub->scratch);
-        chat_append_message_frame(&hub->scratch, room_namespace(room), &message);
-        ASSERT(room_log_append(&room->log, id, map_hash(m->session), buf_bytes(&hub->scratch)) ==
-               ROOM_LOG_APPENDED);
+        room_append_frame(room, id, &messages[i], &hub->scratch);
+        ASSERT(room_log_append(&room->log, id, map_hash(messages[i].session),
+                               buf_bytes(&hub->scratch)) == ROOM_LOG_APPENDED);
         hub->stats.log_messages++;
         room->has_news = true;
     }

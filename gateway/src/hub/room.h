@@ -110,6 +110,10 @@ void room_note_head(struct room *room, uint64_t epoch, uint64_t head, uint64_t n
 /* Asks the store for the head, soon. */
 void room_check_head(struct room *room, uint64_t now_ms);
 
+/* Appends the frame of the message @stored with @id, as the members of @room get it, to @out. */
+void room_append_frame(const struct room *room, uint64_t id,
+                       const struct contract_stored_message *stored, struct buf *out);
+
 /* Appends messages from the store or a broadcast, from @first_id on, as far as they are next. */
 void room_append_messages(struct room *room, uint64_t first_id,
                           const struct contract_stored_message *messages, size_t count,
