@@ -1,131 +1,8 @@
 #include "contract.h"
 
-#include "parley.pb-c.h"
+#include "wire_arena.h"
 
 #include <stdlib.h>
-
-/*
- * A decoded object and all that it points at live in one arena, freed at once. Its first block
- * begins with the struct arena, and the object follows at ARENA_HEADER, so that contract_free()
- * finds the one from the other.
- */
-enum { ARENA_ALIGN = 16, ARENA_HEADER = 48, ARENA_BLOCK_MIN = 1024 };
-
-struct arena_block {
-    struct arena_block *next;
-};
-
-struct arena {
-    struct arena_block *more; /* blocks after the first */
-    char *free, *end;         /* of the newest block */
-};
-
-static_assert(sizeof(struct arena) <= ARENA_HEADER && ARENA_HEADER % ARENA_ALIGN == 0,
-              "the object behind the header is aligned");
-static_assert(sizeof(struct arena_block) <= ARENA_ALIGN, "so is what is behind a block's");
-
-static size_t align_up(size_t size)
-{
-    return (size + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
-}
-
-/* The byte behind what is returned is a NUL: so every slice is followed by one. */
-static void *arena_alloc(void *allocator_data, size_t size)
-{
-    struct arena *arena = allocator_data;
-    size_t need = align_up(size + 1);
-    if ((size_t)(arena->end - arena->free) < need) {
-        size_t block_size = ARENA_ALIGN + MAX_OF(need, (size_t)ARENA_BLOCK_MIN);
-        struct arena_block *block = mem_alloc(block_size);
-        block->next = arena->more;
-        arena->more = block;
-        arena->free = (char *)block + ARENA_ALIGN;
-        arena->end = (char *)block + block_size;
-    }
-    char *result = arena->free;
-    result[size] = '\0';
-    arena->free += need;
-    return result;
-}
-
-static void arena_free_nothing(void *allocator_data, void *pointer)
-{
-    (void)allocator_data;
-    (void)pointer;
-}
-
-/* Starts an arena for a payload of @payload_len bytes, with a zeroed object of @object_size bytes,
- * which is returned. */
-static void *arena_new(size_t object_size, size_t payload_len)
-{
-    /* protobuf-c makes some 100 bytes of struct for each small message besides the text itself. */
-    size_t size =
-        ARENA_HEADER + align_up(object_size) + ARENA_BLOCK_MIN + align_up(payload_len) * 2;
-    char *block = mem_alloc(size);
-    *(struct arena *)block = (struct arena){
-        .free = block + ARENA_HEADER + align_up(object_size),
-        .end = block + size,
-    };
-    return memset(block + ARENA_HEADER, 0, object_size);
-}
-
-static struct arena *arena_of(void *object)
-{
-    return (struct arena *)((char *)object - ARENA_HEADER);
-}
-
-static void *arena_array(void *object, size_t count, size_t size)
-{
-    return count == 0 ? NULL : memset(arena_alloc(arena_of(object), count * size), 0, count * size);
-}
-
-void contract_free(void *decoded)
-{
-    if (decoded == NULL) {
-        return;
-    }
-    struct arena *arena = arena_of(decoded);
-    for (struct arena_block *block = arena->more; block != NULL;) {
-        struct arena_block *next = block->next;
-        free(block);
-        block = next;
-    }
-    free(arena);
-}
-
-/* Returns NULL when @payload is no such message. What is returned lives as long as @object. */
-static void *unpack(void *object, const ProtobufCMessageDescriptor *type, struct bytes payload)
-{
-    if (payload.len > CONTRACT_MESSAGE_BYTES_MAX) {
-        return NULL;
-    }
-    ProtobufCAllocator allocator = {
-        .alloc = arena_alloc,
-        .free = arena_free_nothing,
-        .allocator_data = arena_of(object),
-    };
-    return protobuf_c_message_unpack(type, &allocator, payload.len, (const uint8_t *)payload.data);
-}
-
-static void pack(struct buf *out, const ProtobufCMessage *message)
-{
-    size_t size = protobuf_c_message_get_packed_size(message);
-    out->len += protobuf_c_message_pack(message, (uint8_t *)buf_reserve(out, size));
-}
-
-static ProtobufCBinaryData to_wire(struct bytes b)
-{
-    union {
-        const char *data;
-        uint8_t *wire; /* protobuf-c only reads it while packing, but has no const */
-    } pointer = {.data = b.data};
-    return (ProtobufCBinaryData){.len = b.len, .data = pointer.wire};
-}
-
-static struct bytes from_wire(ProtobufCBinaryData b)
-{
-    return b.len == 0 ? BYTES("") : bytes_of((const char *)b.data, b.len);
-}
 
 static bool room_is_valid(struct bytes room)
 {
@@ -152,33 +29,6 @@ static_assert((int)CONTRACT_OK == (int)PARLEY__V1__STATUS__STATUS_OK &&
                   (int)CONTRACT_INVALID == (int)PARLEY__V1__STATUS__STATUS_INVALID,
               "a status is cast from one to the other");
 
-/*
- * A repeated message field as protobuf-c wants it: an array of pointers to the elements. One heap
- * block holds both; free() it when packed.
- */
-struct wire_array {
-    void *elements;
-    void **pointers;
-};
-
-static struct wire_array wire_array_new(size_t count, size_t element_size)
-{
-    if (count == 0) {
-        return (struct wire_array){0};
-    }
-    void **pointers = mem_alloc(count * (sizeof(void *) + element_size));
-    char *elements = (char *)(pointers + count);
-    for (size_t i = 0; i < count; i++) {
-        pointers[i] = elements + i * element_size;
-    }
-    return (struct wire_array){.elements = elements, .pointers = pointers};
-}
-
-static void wire_array_free(struct wire_array array)
-{
-    free(array.pointers);
-}
-
 /* Append and its reply. */
 
 void contract_encode_append(struct buf *out, const struct contract_append *append)
@@ -199,13 +49,14 @@ void contract_encode_append(struct buf *out, const struct contract_append *appen
     packed.gateway = to_wire(append->gateway);
     packed.n_messages = append->message_count;
     packed.messages = (Parley__V1__NewMessage **)array.pointers;
-    pack(out, &packed.base);
+    wire_pack(out, &packed.base);
     wire_array_free(array);
 }
 
 static bool read_append(struct contract_append *append, struct bytes payload)
 {
-    const Parley__V1__Append *wire = unpack(append, &parley__v1__append__descriptor, payload);
+    const Parley__V1__Append *wire =
+        wire_unpack(append, &parley__v1__append__descriptor, payload, CONTRACT_MESSAGE_BYTES_MAX);
     if (wire == NULL || !room_is_valid(from_wire(wire->room))) {
         return false;
     }
@@ -244,14 +95,14 @@ void contract_encode_append_reply(struct buf *out, const struct contract_append_
     packed.n_outcomes = reply->outcome_count;
     packed.outcomes = (Parley__V1__Outcome **)array.pointers;
     packed.reason = to_wire(reply->reason);
-    pack(out, &packed.base);
+    wire_pack(out, &packed.base);
     wire_array_free(array);
 }
 
 static bool read_append_reply(struct contract_append_reply *reply, struct bytes payload)
 {
-    const Parley__V1__AppendReply *wire =
-        unpack(reply, &parley__v1__append_reply__descriptor, payload);
+    const Parley__V1__AppendReply *wire = wire_unpack(reply, &parley__v1__append_reply__descriptor,
+                                                      payload, CONTRACT_MESSAGE_BYTES_MAX);
     if (wire == NULL || !status_is_known(wire->status)) {
         return false;
     }
@@ -331,13 +182,14 @@ void contract_encode_room_event(struct buf *out, const struct contract_room_even
         packed.session_resumed = &resumed;
         break;
     }
-    pack(out, &packed.base);
+    wire_pack(out, &packed.base);
     wire_array_free(array);
 }
 
 static bool read_room_event(struct contract_room_event *event, struct bytes payload)
 {
-    const Parley__V1__RoomEvent *wire = unpack(event, &parley__v1__room_event__descriptor, payload);
+    const Parley__V1__RoomEvent *wire = wire_unpack(event, &parley__v1__room_event__descriptor,
+                                                    payload, CONTRACT_MESSAGE_BYTES_MAX);
     if (wire == NULL || !room_is_valid(from_wire(wire->room))) {
         return false;
     }
@@ -395,13 +247,14 @@ void contract_encode_query(struct buf *out, const struct contract_query *query)
         packed.heads = &heads;
         break;
     }
-    pack(out, &packed.base);
+    wire_pack(out, &packed.base);
     free(rooms);
 }
 
 static bool read_query(struct contract_query *query, struct bytes payload)
 {
-    const Parley__V1__Query *wire = unpack(query, &parley__v1__query__descriptor, payload);
+    const Parley__V1__Query *wire =
+        wire_unpack(query, &parley__v1__query__descriptor, payload, CONTRACT_MESSAGE_BYTES_MAX);
     if (wire == NULL) {
         return false;
     }
@@ -470,7 +323,7 @@ static void pack_range_reply(struct buf *out, Parley__V1__QueryReply *packed,
     range.epochs = (Parley__V1__EpochStart **)epochs.pointers;
     packed->reply_case = PARLEY__V1__QUERY_REPLY__REPLY_RANGE;
     packed->range = &range;
-    pack(out, &packed->base);
+    wire_pack(out, &packed->base);
     packed->range = NULL;
     wire_array_free(messages);
     wire_array_free(epochs);
@@ -485,7 +338,7 @@ static void pack_heads_reply(struct buf *out, Parley__V1__QueryReply *packed,
     wire.heads = (Parley__V1__Head **)heads.pointers;
     packed->reply_case = PARLEY__V1__QUERY_REPLY__REPLY_HEADS;
     packed->heads = &wire;
-    pack(out, &packed->base);
+    wire_pack(out, &packed->base);
     packed->heads = NULL;
     wire_array_free(heads);
 }
@@ -496,7 +349,7 @@ void contract_encode_query_reply(struct buf *out, const struct contract_query_re
     packed.status = (Parley__V1__Status)reply->status;
     packed.reason = to_wire(reply->reason);
     if (reply->status != CONTRACT_OK) {
-        pack(out, &packed.base);
+        wire_pack(out, &packed.base);
     } else if (reply->type == CONTRACT_RANGE) {
         pack_range_reply(out, &packed, reply);
     } else {
@@ -543,8 +396,8 @@ static bool read_heads_reply(struct contract_query_reply *reply, const Parley__V
 
 static bool read_query_reply(struct contract_query_reply *reply, struct bytes payload)
 {
-    const Parley__V1__QueryReply *wire =
-        unpack(reply, &parley__v1__query_reply__descriptor, payload);
+    const Parley__V1__QueryReply *wire = wire_unpack(reply, &parley__v1__query_reply__descriptor,
+                                                     payload, CONTRACT_MESSAGE_BYTES_MAX);
     if (wire == NULL || !status_is_known(wire->status)) {
         return false;
     }
@@ -560,18 +413,7 @@ static bool read_query_reply(struct contract_query_reply *reply, struct bytes pa
     }
 }
 
-/* The decoders: an object in an arena of its own, or nothing. */
-
-#define DEFINE_DECODER(name)                                                      \
-    struct contract_##name *contract_decode_##name(struct bytes payload)          \
-    {                                                                             \
-        struct contract_##name *object = arena_new(sizeof(*object), payload.len); \
-        if (!read_##name(object, payload)) {                                      \
-            contract_free(object);                                                \
-            return NULL;                                                          \
-        }                                                                         \
-        return object;                                                            \
-    }
+/* The decoders. */
 
 DEFINE_DECODER(append)
 DEFINE_DECODER(append_reply)

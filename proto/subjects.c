@@ -1,5 +1,5 @@
 /* subjects.c - where things are said: the subjects of contract.h. */
-#include "contract.h"
+#include "contract_peer.h"
 
 #include <stdio.h>
 
@@ -59,4 +59,14 @@ void contract_room_subject(struct bytes room, char *ret_subject)
 void contract_gateway_subject(struct bytes gateway_id, char *ret_subject)
 {
     write_subject("parley.v1.gateway.", gateway_id, ret_subject);
+}
+
+bool contract_gateway_id_is_valid(struct bytes gateway_id)
+{
+    for (size_t i = 0; i < gateway_id.len; i++) {
+        if (!is_plain_in_token(gateway_id.data[i])) {
+            return false;
+        }
+    }
+    return gateway_id.len == CONTRACT_GATEWAY_ID_BYTES;
 }
