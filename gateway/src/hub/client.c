@@ -1,6 +1,7 @@
 #include "client.h"
 
 #include "base/random.h"
+#include "handover.h"
 #include "history.h"
 #include "send.h"
 #include <stdlib.h>
@@ -65,6 +66,7 @@ static void join_free(struct join *join)
         chat_auth_release(&join->auth);
         buf_release(&join->pid_storage);
         free(join->pid_token);
+        free(join->text);
         free(join);
     }
 }
@@ -79,15 +81,15 @@ static void on_disconnect(struct sio_socket *socket, uint64_t now_ms)
     page_waiter_cancel(&member->page);
     list_leave(&member->link);
     member_client(member)->member_count--;
+    if (map_get(&hub->sessions, member_sid(member)) == member) {
+        map_remove(&hub->sessions, member_sid(member));
+    }
     if (member->join != NULL) {
         join_free(member->join);
         member->join = NULL;
         room_maybe_idle(room, now_ms);
     } else {
         hub->stats.members--;
-        if (map_get(&hub->sessions, member_sid(member)) == member) {
-            map_remove(&hub->sessions, member_sid(member));
-        }
         room_remove_member(room, member, now_ms);
         hub_tell(hub, &(struct hub_event){.type = HUB_MEMBER_LEFT,
                                           .client = member_client(member),
@@ -126,11 +128,13 @@ static void on_page(struct page_waiter *waiter, uint64_t now_ms)
     client_wake(member_client(member));
 }
 
-/* Reads what the CONNECT asked for. A token of another room, or of another name, is as none. */
-static struct join *join_new(struct hub *hub, struct bytes room, struct bytes auth)
+/* A token of another room, or of another name, is as none. */
+struct join *join_new(struct hub *hub, struct bytes room, struct bytes auth)
 {
     struct join *join = mem_alloc_zeroed(sizeof(*join));
     chat_auth_parse(auth, &join->auth);
+    join->text = bytes_to_string(auth);
+    join->text_len = auth.len;
     struct bytes token = join->auth.pid;
     bool is_valid = token.len > 0 &&
                     pid_verify(&hub->settings.keys, token, &join->pid_storage, &join->pid) &&
@@ -141,6 +145,25 @@ static struct join *join_new(struct hub *hub, struct bytes room, struct bytes au
     }
     join->auth.pid = (struct bytes){0}; /* it borrows from the packet, which goes now */
     return join;
+}
+
+struct member *member_new(struct client *client, struct bytes name, struct bytes username,
+                          bool wants_own, uint64_t now_ms)
+{
+    struct member *member = mem_alloc_zeroed(sizeof(*member) + username.len);
+    member->room = room_get(client->hub, name, now_ms);
+    member->username_len = (uint8_t)username.len;
+    memcpy(member->username, username.data, username.len);
+    member->wants_own = wants_own;
+    page_waiter_init(&member->page, on_page);
+    list_init(&member->link);
+    list_init(&member->sends);
+    list_init(&member->acks);
+    list_init(&member->histories);
+    client->member_count++;
+    list_append(&member->room->joining, &member->link);
+    room_wake(member->room);
+    return member;
 }
 
 static void on_connect(struct sio_client *sio, struct bytes namespace, struct bytes auth,
@@ -159,22 +182,10 @@ static void on_connect(struct sio_client *sio, struct bytes namespace, struct by
         return;
     }
     struct join *join = join_new(hub, name, auth);
-    size_t username_len = join->auth.username.len;
-    struct member *member = mem_alloc_zeroed(sizeof(*member) + username_len);
-    member->room = room_get(hub, name, now_ms);
+    struct member *member =
+        member_new(client, name, buf_bytes(&join->auth.username), join->auth.echo, now_ms);
     member->join = join;
-    member->username_len = (uint8_t)username_len;
-    memcpy(member->username, join->auth.username.data, username_len);
-    member->wants_own = join->auth.echo;
-    page_waiter_init(&member->page, on_page);
-    list_init(&member->link);
-    list_init(&member->sends);
-    list_init(&member->acks);
-    list_init(&member->histories);
-    client->member_count++;
     sio_socket_init(&member->socket, sio, member->room->text, member->room->namespace_len);
-    list_append(&member->room->joining, &member->link);
-    room_wake(member->room);
 }
 
 /* Where a join starts: the newest id that the client has, or need not be sent. */
@@ -225,6 +236,10 @@ static bool find_start(const struct room *room, const struct join *join, bool is
 {
     const struct chat_auth *auth = &join->auth;
     *ret_start = (struct start){0};
+    if (join->is_moved) {
+        return start_consider(ret_start, room, join->moved_epoch, join->moved_id, false,
+                              is_settled);
+    }
     return (join->pid_token == NULL ||
             start_consider(ret_start, room, join->pid.epoch, join->pid.start, true, is_settled)) &&
            (!auth->has_offset || start_consider(ret_start, room, auth->offset_epoch,
@@ -266,7 +281,7 @@ static void announce_resumed(const struct member *member)
     buf_release(&payload);
 }
 
-static void accept_new(struct member *member, uint64_t start_id)
+static void accept_new(struct member *member, uint64_t start_id, uint64_t now_ms)
 {
     struct room *room = member->room;
     struct hub *hub = room->hub;
@@ -281,24 +296,49 @@ static void accept_new(struct member *member, uint64_t start_id)
     };
     struct buf token = BUF_INIT;
     pid_sign(&hub->settings.keys, &pid, &token);
+    member_own_session(member, now_ms);
     sio_socket_accept(&member->socket, member_sid(member), buf_bytes(&token));
     buf_release(&token);
 }
 
-static void accept_resumed(struct member *member, uint64_t now_ms)
+void member_own_session(struct member *member, uint64_t now_ms)
 {
     struct hub *hub = member->room->hub;
+    struct member *old = map_remove(&hub->sessions, member_sid(member));
+    member->session_hash = map_hash(member_sid(member));
+    map_add(&hub->sessions, member);
+    if (old != NULL && old->socket.client != member->socket.client) {
+        supersede(hub, old, now_ms);
+    }
+}
+
+static void accept_resumed(struct member *member, uint64_t now_ms)
+{
     struct join *join = member->join;
     memcpy(member->sid, join->pid.sid.data, PID_SID_BYTES);
-    struct member *old = map_get(&hub->sessions, member_sid(member));
-    if (old != NULL) {
-        map_remove(&hub->sessions, member_sid(member));
-        if (old->socket.client != member->socket.client) {
-            supersede(hub, old, now_ms);
-        }
-    }
+    member_own_session(member, now_ms);
     sio_socket_accept(&member->socket, member_sid(member), bytes_of_string(join->pid_token));
     announce_resumed(member);
+}
+
+/* @member has all of its room up to @begin, and is one of it from now on. */
+static void enter(struct member *member, uint64_t begin, const char *how)
+{
+    struct room *room = member->room;
+    struct hub *hub = room->hub;
+    member->cursor = begin + 1;
+    hub->stats.members++;
+    room_add_member(room, member);
+    hub_tell(hub, &(struct hub_event){.type = HUB_MEMBER_JOINED,
+                                      .client = member_client(member),
+                                      .room = room_name(room),
+                                      .username = member_username(member),
+                                      .session = member_sid(member),
+                                      .reason = how,
+                                      .id = begin});
+    join_free(member->join);
+    member->join = NULL;
+    client_wake(member_client(member));
 }
 
 /* Joins @member at @start, which is in the room's current epoch and not past its head. */
@@ -319,7 +359,7 @@ static void join_at(struct member *member, const struct start *start, uint64_t n
     } else {
         *(start->is_given ? &hub->stats.joins_caught_up : &hub->stats.joins_new) += 1;
         /* Not from behind a gap that the client may never hear of, if the connection ends now. */
-        accept_new(member, start->is_given ? start->id : begin);
+        accept_new(member, start->is_given ? start->id : begin, now_ms);
     }
     if (start->cut_from != 0) {
         member_tell_gap(member, start->cut_from, start->latest_id, "epoch");
@@ -327,23 +367,17 @@ static void join_at(struct member *member, const struct start *start, uint64_t n
     if (start->is_given && begin > start->id) {
         member_tell_gap(member, start->id + 1, begin, begin == oldest - 1 ? "retention" : "limit");
     }
-    member->cursor = begin + 1;
-    member->session_hash = map_hash(member_sid(member));
-    map_add(&hub->sessions, member);
-    hub->stats.members++;
-    room_add_member(room, member);
-    hub_tell(hub, &(struct hub_event){.type = HUB_MEMBER_JOINED,
-                                      .client = member_client(member),
-                                      .room = room_name(room),
-                                      .username = member_username(member),
-                                      .session = member_sid(member),
-                                      .reason = is_resumed        ? "resumed"
-                                                : start->is_given ? "caught_up"
-                                                                  : "new",
-                                      .id = begin});
-    join_free(member->join);
-    member->join = NULL;
-    client_wake(member_client(member));
+    enter(member, begin, is_resumed ? "resumed" : start->is_given ? "caught_up" : "new");
+}
+
+/* A member that came from another gateway goes on; its client knows nothing of that, unless the epoch has changed. */
+static void join_moved(struct member *member, const struct start *start, uint64_t now_ms)
+{
+    if (start->cut_from != 0) {
+        member_tell_gap(member, start->cut_from, start->latest_id, "epoch");
+    }
+    enter(member, start->is_given ? start->id : member->room->log.head, "moved");
+    history_go_on_member(member, now_ms);
 }
 
 /* Joins @member, or has it wait for news of the store's head. */
@@ -356,7 +390,7 @@ static void join_or_wait(struct member *member, uint64_t now_ms)
     struct start start;
     if (find_start(room, join, is_settled, &start)) {
         list_leave(&member->link);
-        join_at(member, &start, now_ms);
+        (join->is_moved ? join_moved : join_at)(member, &start, now_ms);
     } else if (join->answers_needed == 0) {
         /* An answer that is on its way already may be older than what the client has seen. */
         join->answers_needed = room->heads_answered + (room->heads_pending ? 2 : 1);
@@ -652,8 +686,7 @@ void client_init_settings(struct hub *hub)
     hub->flight.pieces = mem_alloc(CLIENT_WRITE_PIECES_MAX * sizeof(struct piece));
 }
 
-struct client *hub_client_open(struct hub *hub, void *transport, enum eio_transport type,
-                               uint64_t now_ms)
+struct client *client_new(struct hub *hub, void *transport)
 {
     struct client *client = mem_alloc_zeroed(sizeof(*client));
     client->hub = hub;
@@ -661,6 +694,13 @@ struct client *hub_client_open(struct hub *hub, void *transport, enum eio_transp
     client->number = ++hub->last_client;
     list_init(&client->dirty);
     hub->stats.clients++;
+    return client;
+}
+
+struct client *hub_client_open(struct hub *hub, void *transport, enum eio_transport type,
+                               uint64_t now_ms)
+{
+    struct client *client = client_new(hub, transport);
     char sid[EIO_SID_BYTES];
     memcpy(sid, hub->settings.gateway_id, HUB_GATEWAY_ID_BYTES);
     random_id(sid + HUB_GATEWAY_ID_BYTES, EIO_SID_BYTES - HUB_GATEWAY_ID_BYTES);
@@ -693,6 +733,7 @@ void hub_client_free(struct hub *hub, struct client *client)
 {
     ASSERT(client->member_count == 0);
     list_leave(&client->dirty);
+    settling_free(client);
     sio_client_release(&client->sio);
     hub->stats.clients--;
     free(client);

@@ -24,7 +24,9 @@ struct client {
     void *transport;
     struct list dirty; /* hub.dirty_clients */
     uint64_t number;
-    uint32_t send_count; /* of all members: QUEUED and SENT */
+    struct settling *
+        settling; /* NULL, unless it came from another gateway that has yet to settle: handover.h */
+    uint32_t send_count; /* of all members: without outcome */
     uint32_t member_count;
 };
 
@@ -34,6 +36,11 @@ struct join {
     struct buf pid_storage;
     struct pid pid;  /* of `has_pid`; borrows from pid_storage */
     char *pid_token; /* as the client sent it; NULL: none that is valid */
+    char *text;      /* the auth object itself, for a gateway that takes over */
+    size_t text_len;
+    /* It had joined on another gateway, and goes on here behind this id. */
+    bool is_moved;
+    uint64_t moved_epoch, moved_id;
     /* room.heads_answered that settles an offset past our head; 0: not asked */
     uint64_t answers_needed;
 };
@@ -97,6 +104,19 @@ void client_on_session_resumed(struct hub *hub, struct room *room,
 
 /* Frees the members that have left. */
 void client_reap(struct hub *hub);
+
+/* A client that has nothing yet, without a session. */
+struct client *client_new(struct hub *hub, void *transport);
+
+/* A member of the room @name that is to join it. @username has at most 255 bytes. */
+struct member *member_new(struct client *client, struct bytes name, struct bytes username,
+                          bool wants_own, uint64_t now_ms);
+
+/* Reads what a CONNECT to @room asked for: @auth, a scanned JSON object or len 0. Returns owned. */
+struct join *join_new(struct hub *hub, struct bytes room, struct bytes auth);
+
+/* Makes @member the one that has its session, on this gateway; another one gives way. */
+void member_own_session(struct member *member, uint64_t now_ms);
 
 /* Sets the library's callbacks in hub.sio, and makes hub.flight. */
 void client_init_settings(struct hub *hub);

@@ -161,29 +161,79 @@ static void on_deadline(struct timer *timer, uint64_t now_ms)
     refuse(member, ack_id, CHAT_UNAVAILABLE, "older messages cannot be read now; ask again later");
 }
 
-void history_submit(struct member *member, const struct chat_request *request, uint64_t ack_id,
-                    uint64_t now_ms)
+static void history_start(struct member *member, struct history values, uint64_t now_ms)
 {
-    ASSERT(request->type == CHAT_REQUEST_HISTORY);
     struct hub *hub = member->room->hub;
-    if (member->history_count >= HISTORY_WAITING_MAX || has_much_to_read(member)) {
-        refuse_as_too_much(member, ack_id);
-        return;
-    }
     struct history *history = mem_alloc(sizeof(*history));
-    *history = (struct history){
-        .member = member,
-        .ack_id = ack_id,
-        .is_forward = request->direction == CHAT_HISTORY_AFTER,
-        .before = request->before,
-        .after = request->after,
-        .limit = request->limit,
-    };
+    *history = values;
+    history->member = member;
     list_init(&history->link);
     page_waiter_init(&history->page, on_page);
     timer_init(&history->deadline, on_deadline);
     list_append(&member->histories, &history->link);
     member->history_count++;
     timers_set(hub->timers, &history->deadline, now_ms + hub->settings.send_deadline_ms);
-    go_on(history, now_ms);
+    if (member->join == NULL) { /* what came from another gateway goes on once it has joined */
+        go_on(history, now_ms);
+    }
+}
+
+void history_submit(struct member *member, const struct chat_request *request, uint64_t ack_id,
+                    uint64_t now_ms)
+{
+    ASSERT(request->type == CHAT_REQUEST_HISTORY);
+    if (member->history_count >= HISTORY_WAITING_MAX || has_much_to_read(member)) {
+        refuse_as_too_much(member, ack_id);
+        return;
+    }
+    struct history values = {
+        .ack_id = ack_id,
+        .is_forward = request->direction == CHAT_HISTORY_AFTER,
+        .before = request->before,
+        .after = request->after,
+        .limit = request->limit,
+    };
+    history_start(member, values, now_ms);
+}
+
+/* --- members that move -------------------------------------------------------------------------------------------- */
+
+size_t history_hand_over(const struct member *member,
+                         struct contract_handover_history *ret_histories)
+{
+    size_t count = 0;
+    LIST_EACH (node, &member->histories) {
+        const struct history *history = CONTAINER_OF(node, struct history, link);
+        ASSERT(count < HISTORY_WAITING_MAX);
+        ret_histories[count++] = (struct contract_handover_history){
+            .ack_id = history->ack_id,
+            .before = history->before,
+            .after = history->after,
+            .forward = history->is_forward,
+            .limit = history->limit,
+        };
+    }
+    return count;
+}
+
+void history_take_over(struct member *member, const struct contract_handover_history *handed,
+                       uint64_t now_ms)
+{
+    struct history values = {
+        .ack_id = handed->ack_id,
+        .is_forward = handed->forward,
+        .before = handed->before,
+        .after = handed->after,
+        .limit = MAX_OF(1u, MIN_OF(handed->limit, (uint32_t)CHAT_HISTORY_LIMIT_MAX)),
+    };
+    if (member->history_count < HISTORY_WAITING_MAX) {
+        history_start(member, values, now_ms);
+    }
+}
+
+void history_go_on_member(struct member *member, uint64_t now_ms)
+{
+    LIST_EACH_SAFE (node, following, &member->histories) {
+        go_on(CONTAINER_OF(node, struct history, link), now_ms);
+    }
 }

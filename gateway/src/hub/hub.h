@@ -20,9 +20,10 @@
 #include "base/metrics.h"
 #include "pid.h"
 #include "proto/contract.h"
+#include "proto/contract_peer.h"
 #include "wire/sio.h"
 
-enum { HUB_GATEWAY_ID_BYTES = 8 };
+enum { HUB_GATEWAY_ID_BYTES = CONTRACT_GATEWAY_ID_BYTES };
 
 struct hub;
 struct client;
@@ -30,12 +31,12 @@ struct client;
 /* What happened, for logs: all slices borrow. Unused fields are empty. */
 enum hub_event_type {
     HUB_CLIENT_OPENED,
-    HUB_CLIENT_CLOSED, /* reason */
-    HUB_MEMBER_JOINED, /* room, username, session, reason ("new", "resumed", "caught_up"), id: where
-                          it starts */
-    HUB_MEMBER_LEFT,   /* room, username, session */
-    HUB_MESSAGE_IN,    /* room, username, client_id, content: accepted for the next append */
-    HUB_MESSAGE_STORED,  /* room, client_id, id */
+    HUB_CLIENT_CLOSED,  /* reason */
+    HUB_MEMBER_JOINED,  /* room, username, session, reason ("new", "resumed", "caught_up", "moved"),
+                          id: where it starts */
+    HUB_MEMBER_LEFT,    /* room, username, session */
+    HUB_MESSAGE_IN,     /* room, username, client_id, content: accepted for the next append */
+    HUB_MESSAGE_STORED, /* room, client_id, id */
     HUB_MESSAGE_REFUSED, /* room, username, client_id, reason */
     HUB_ROOM_OPENED,     /* room, id: its head */
     HUB_ROOM_CLOSED,     /* room */
@@ -73,6 +74,12 @@ struct hub_world {
     void (*flush)(void *user, struct client *client);
     /* @client's session is on @probe's WebSocket now: eio_callbacks.on_upgraded. */
     void (*on_upgraded)(void *user, struct client *client, struct eio_probe *probe);
+    /*
+     * Sends @payload, a MovedOutcome, to the gateway that took over a client of ours with the request @to; nothing follows
+     * when @is_last.
+     */
+    void (*forward)(void *user, const struct contract_peer_key *to, struct bytes payload,
+                    bool is_last);
     void (*tell)(void *user, const struct hub_event *event);
     /* Milliseconds since 1970, for the issue time of session tokens. */
     uint64_t (*wall_ms)(void *user);
@@ -115,6 +122,8 @@ struct hub_settings {
     X(joins_new, "joins without an offset")                            \
     X(joins_caught_up, "joins with an offset, as a new session")       \
     X(joins_resumed, "sessions resumed")                               \
+    X(handed_over, "clients that went on to another gateway")          \
+    X(taken_over, "clients that came from another gateway")            \
     X(gaps_told, "chat gap events")                                    \
     X(sessions_superseded, "connections closed since their session lives elsewhere")
 
@@ -160,6 +169,36 @@ struct client *client_of_session(struct eio_session *session);
 /* Frees a client whose session is not OPEN any more. The edge calls it when its transport is gone,
  * at a loop turn's end. */
 void hub_client_free(struct hub *hub, struct client *client);
+
+/*
+ * Hands @client over to the gateway whose request is @to: appends a Handover to @out, and the client's session is
+ * CLOSED. *@ret_follows: outcomes of what it has on its way come with world.forward(). False, with nothing changed,
+ * unless the session is PROBED for a WebSocket elsewhere (eio_session_hand_over()) and no packet of it is incomplete.
+ */
+MUST_USE bool hub_hand_over(struct hub *hub, struct client *client,
+                            const struct contract_peer_key *to, struct buf *out, bool *ret_follows,
+                            uint64_t now_ms);
+
+/*
+ * Takes over a client that another gateway has handed over: its session @sid is on @probe's WebSocket now, carried by
+ * @transport. *@ret_awaits: outcomes are to come, for hub_on_forward(); should the other gateway die before the last, the
+ * client's session must be closed. NULL, with nothing changed, when @handover makes no sense.
+ */
+MUST_USE struct client *hub_take_over(struct hub *hub, void *transport,
+                                      const char sid[EIO_SID_BYTES],
+                                      const struct contract_handover *handover,
+                                      struct eio_probe *probe, bool *ret_awaits, uint64_t now_ms);
+
+enum hub_forward_result {
+    HUB_FORWARD_AWAITS, /* there is more to come */
+    HUB_FORWARD_LAST,   /* that was all */
+    HUB_FORWARD_LOST,   /* some did not come, or made no sense: @client's session must be closed */
+};
+
+/* The next outcome for @client, whose hub_take_over() said that they come; NULL: it makes no sense. */
+MUST_USE enum hub_forward_result hub_on_forward(struct client *client,
+                                                const struct contract_moved_outcome *outcome,
+                                                uint64_t now_ms);
 
 /* From the room subjects. Takes @event. */
 void hub_on_room_event(struct hub *hub, struct contract_room_event *event, uint64_t now_ms);

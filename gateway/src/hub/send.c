@@ -1,5 +1,6 @@
 #include "send.h"
 
+#include "handover.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -97,30 +98,19 @@ void send_append_ack(const struct send *send, struct buf *out)
  * -------------------------------------------------------------------------------------------------------
  */
 
-static struct send *send_new(struct member *member, const struct chat_request *request,
-                             bool has_ack, uint64_t ack_id, uint64_t now_ms)
+/* A send with these texts, in no list. */
+static struct send *send_alloc(struct member *member, enum send_state state, struct bytes client_id,
+                               struct bytes content, uint64_t now_ms)
 {
-    struct hub *hub = member->room->hub;
-    struct bytes sender = member_username(member), content = buf_bytes(&request->content);
-    struct bytes client_id = buf_bytes(&request->client_id);
-    char own_id[HUB_GATEWAY_ID_BYTES + 1 + 16 + 1];
-    bool is_own_id = client_id.len == 0;
-    if (is_own_id) {
-        int len = snprintf(own_id, sizeof(own_id), "%.*s-%016llx", HUB_GATEWAY_ID_BYTES,
-                           hub->settings.gateway_id, (unsigned long long)++hub->last_generated_id);
-        client_id = bytes_of(own_id, (size_t)len);
-    }
+    struct bytes sender = member_username(member);
     struct send *send =
         mem_alloc(sizeof(*send) + sender.len + PID_SID_BYTES + client_id.len + content.len);
     *send = (struct send){
         .room = member->room,
         .member = member,
-        .state = SEND_QUEUED,
-        .has_ack = has_ack,
-        .is_own_id = is_own_id,
-        .ack_id = ack_id,
+        .state = state,
         .arrived_ms = now_ms,
-        .due_ms = now_ms + hub->settings.send_deadline_ms,
+        .due_ms = now_ms + member->room->hub->settings.send_deadline_ms,
         .content_len = (uint32_t)content.len,
         .sender_len = (uint8_t)sender.len,
         .client_id_len = (uint8_t)client_id.len,
@@ -136,7 +126,34 @@ static struct send *send_new(struct member *member, const struct chat_request *r
     return send;
 }
 
-/* Nobody waits for an outcome any more. */
+static struct send *send_new(struct member *member, const struct chat_request *request,
+                             bool has_ack, uint64_t ack_id, uint64_t now_ms)
+{
+    struct hub *hub = member->room->hub;
+    struct bytes client_id = buf_bytes(&request->client_id);
+    char own_id[HUB_GATEWAY_ID_BYTES + 1 + 16 + 1];
+    bool is_own_id = client_id.len == 0;
+    if (is_own_id) {
+        int len = snprintf(own_id, sizeof(own_id), "%.*s-%016llx", HUB_GATEWAY_ID_BYTES,
+                           hub->settings.gateway_id, (unsigned long long)++hub->last_generated_id);
+        client_id = bytes_of(own_id, (size_t)len);
+    }
+    bool is_held = member_client(member)->settling != NULL;
+    struct send *send = send_alloc(member, is_held ? SEND_HELD : SEND_QUEUED, client_id,
+                                   buf_bytes(&request->content), now_ms);
+    send->has_ack = has_ack;
+    send->ack_id = ack_id;
+    send->is_own_id = is_own_id;
+    return send;
+}
+
+/* It was never sent: whoever waits for it may forget it. */
+static bool is_unsent(const struct send *send)
+{
+    return send->state == SEND_QUEUED || send->state == SEND_HELD;
+}
+
+/* Nobody here waits for an outcome any more. */
 static void leave_member(struct send *send)
 {
     if (send->member != NULL) {
@@ -157,7 +174,8 @@ static void settle(struct send *send)
 static void send_free(struct send *send)
 {
     settle(send);
-    if (send->state == SEND_QUEUED) {
+    forward_leave(send, true);
+    if (is_unsent(send)) {
         send->room->queue_count--;
         send->room->queue_bytes -= send->content_len;
     }
@@ -175,8 +193,13 @@ void send_forget_member(struct member *member)
 {
     struct list *node;
     while ((node = list_first(&member->sends)) != NULL) {
-        /* The deadline stays: an outage must not end in words that were said long ago. */
-        leave_member(CONTAINER_OF(node, struct send, of_member));
+        struct send *send = CONTAINER_OF(node, struct send, of_member);
+        if (send->state == SEND_HELD || send->state == SEND_ELSEWHERE) {
+            send_free(send);
+        } else {
+            /* The deadline stays: an outage must not end in words that were said long ago. */
+            leave_member(send);
+        }
     }
     while ((node = list_first(&member->acks)) != NULL) {
         send_free(CONTAINER_OF(node, struct send, of_member));
@@ -210,7 +233,9 @@ void send_release_room(struct room *room)
     append_end(room);
     struct list *node;
     while ((node = list_first(&room->batch)) != NULL || (node = list_first(&room->queue)) != NULL) {
-        send_free(CONTAINER_OF(node, struct send, of_room));
+        struct send *send = CONTAINER_OF(node, struct send, of_room);
+        forward_leave(send, false); /* whoever waits for its outcome finds us gone */
+        send_free(send);
     }
 }
 
@@ -300,7 +325,7 @@ void send_submit(struct member *member, const struct chat_request *request, bool
         return;
     }
     struct send *send = send_new(member, request, has_ack, ack_id, now_ms);
-    list_append(&room->queue, &send->of_room);
+    list_append(send->state == SEND_HELD ? &client->settling->held : &room->queue, &send->of_room);
     list_append(&member->sends, &send->of_member);
     list_append(&hub->unsettled_sends, &send->by_time);
     if (!timer_is_set(&hub->deadline_timer)) {
@@ -330,28 +355,24 @@ static void on_refused(struct send *send, struct bytes refusal)
         send_refuse(send->member, CHAT_INVALID_MESSAGE, why, shown_client_id(send), send->has_ack,
                     send->ack_id);
         free(why);
+    } else if (send->forward != NULL) {
+        forward_tell(send, CONTRACT_MOVED_REFUSED, NULL, refusal);
     }
     send_free(send);
 }
 
-static void on_stored(struct send *send, const struct contract_outcome *outcome, uint64_t now_ms)
+/* It is stored under @id: acknowledges it, now or behind the member's own copy. May free it. */
+static void acknowledge(struct send *send, uint64_t id, bool is_duplicate, uint64_t now_ms)
 {
     struct hub *hub = send->room->hub;
-    hub->stats.messages_stored++;
-    hub->stats.messages_duplicate += outcome->duplicate;
-    histogram_record(&hub->append_latency, (now_ms - send->arrived_ms) * 1000);
-    hub_tell(hub, &(struct hub_event){.type = HUB_MESSAGE_STORED,
-                                      .room = room_name(send->room),
-                                      .client_id = send_client_id(send),
-                                      .id = outcome->id});
     struct member *member = send->member;
     if (member == NULL || !send->has_ack) {
         send_free(send);
         return;
     }
     send->state = SEND_COMMITTED;
-    send->id = outcome->id;
-    send->is_duplicate = outcome->duplicate;
+    send->id = id;
+    send->is_duplicate = is_duplicate;
     list_leave(&send->of_room);
     list_leave(&send->of_member);
     list_leave(&send->by_time);
@@ -366,6 +387,22 @@ static void on_stored(struct send *send, const struct contract_outcome *outcome,
         timers_set(hub->timers, &hub->ack_timer, send->due_ms);
     }
     client_wake(member_client(member));
+}
+
+static void on_stored(struct send *send, const struct contract_outcome *outcome, uint64_t now_ms)
+{
+    struct hub *hub = send->room->hub;
+    hub->stats.messages_stored++;
+    hub->stats.messages_duplicate += outcome->duplicate;
+    histogram_record(&hub->append_latency, (now_ms - send->arrived_ms) * 1000);
+    hub_tell(hub, &(struct hub_event){.type = HUB_MESSAGE_STORED,
+                                      .room = room_name(send->room),
+                                      .client_id = send_client_id(send),
+                                      .id = outcome->id});
+    if (send->forward != NULL) {
+        forward_tell(send, CONTRACT_MOVED_STORED, outcome, (struct bytes){0});
+    }
+    acknowledge(send, outcome->id, outcome->duplicate, now_ms);
 }
 
 static void on_answered(struct room *room, const struct contract_append_reply *reply,
@@ -415,17 +452,23 @@ void hub_on_append_reply(struct hub *hub, uint64_t number,
  * --------------------------------------------------------------------------------------------------
  */
 
+static void tell_unavailable(struct send *send)
+{
+    send->room->hub->stats.messages_unavailable++;
+    emit_error(send->member, CHAT_UNAVAILABLE,
+               "not stored in time; send it again with the same client id", shown_client_id(send),
+               REQUEST_BACKOFF_MAX_MS);
+}
+
 static void miss_deadline(struct send *send)
 {
-    struct member *member = send->member;
-    if (member != NULL) {
-        member->room->hub->stats.messages_unavailable++;
-        emit_error(member, CHAT_UNAVAILABLE,
-                   "not stored in time; send it again with the same client id",
-                   shown_client_id(send), REQUEST_BACKOFF_MAX_MS);
+    if (send->member != NULL) {
+        tell_unavailable(send);
+    } else if (send->forward != NULL) {
+        forward_tell(send, CONTRACT_MOVED_UNAVAILABLE, NULL, (struct bytes){0});
     }
-    if (send->state == SEND_QUEUED) {
-        send_free(send); /* never sent, so it will not be stored */
+    if (is_unsent(send)) {
+        send_free(send); /* so it will not be stored */
     } else {
         settle(send);
     }
@@ -459,4 +502,63 @@ void send_on_ack_due(struct timer *timer, uint64_t now_ms)
 {
     struct hub *hub = CONTAINER_OF(timer, struct hub, ack_timer);
     run_due(hub, &hub->waiting_acks, timer, acknowledge_now, now_ms);
+}
+
+/* --- clients that move -------------------------------------------------------------------------------------------- */
+
+struct contract_handover_send send_hand_over(const struct send *send)
+{
+    return (struct contract_handover_send){
+        .has_ack = send->has_ack,
+        .ack_id = send->ack_id,
+        .client_id = shown_client_id(send),
+        .id = send->id,
+        .duplicate = send->is_duplicate,
+    };
+}
+
+void send_forward(struct send *send, struct forward *forward, uint32_t index)
+{
+    leave_member(send);
+    send->forward = forward;
+    send->index = index;
+    forward->left++;
+}
+
+struct send *send_new_elsewhere(struct member *member, const struct contract_handover_send *handed,
+                                uint64_t now_ms)
+{
+    struct send *send =
+        send_alloc(member, SEND_ELSEWHERE, handed->client_id, (struct bytes){0}, now_ms);
+    send->has_ack = handed->has_ack;
+    send->ack_id = handed->ack_id;
+    send->is_own_id = handed->client_id.len == 0;
+    list_append(&member->sends, &send->of_member);
+    member_client(member)->send_count++;
+    return send;
+}
+
+void send_on_stored_elsewhere(struct send *send, uint64_t id, bool is_duplicate, uint64_t now_ms)
+{
+    acknowledge(send, id, is_duplicate, now_ms);
+}
+
+void send_on_refused_elsewhere(struct send *send, struct bytes reason)
+{
+    on_refused(send, reason);
+}
+
+void send_on_unavailable_elsewhere(struct send *send)
+{
+    tell_unavailable(send);
+    send_free(send);
+}
+
+void send_release_held(struct send *send)
+{
+    ASSERT(send->state == SEND_HELD);
+    send->state = SEND_QUEUED;
+    list_leave(&send->of_room);
+    list_append(&send->room->queue, &send->of_room);
+    room_wake(send->room);
 }

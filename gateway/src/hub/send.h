@@ -17,15 +17,26 @@
 #define PARLEY_HUB_SEND_H
 
 #include "client.h"
+#include "proto/contract_peer.h"
 
-enum send_state { SEND_QUEUED, SEND_SENT, SEND_COMMITTED };
+enum send_state {
+    SEND_QUEUED,
+    SEND_SENT,
+    SEND_COMMITTED,
+    SEND_HELD, /* waits in front of the queue, for what its client's last gateway has yet to settle: handover.h */
+    SEND_ELSEWHERE, /* is on its way there; only its outcome comes here */
+};
+
+struct forward;
 
 struct send {
-    struct list of_room;   /* room.queue or room.batch */
+    struct list
+        of_room; /* room.queue or room.batch; of HELD and ELSEWHERE, a list of client.settling */
     struct list of_member; /* member.sends or member.acks */
     struct list by_time;   /* hub.unsettled_sends, hub.waiting_acks */
     struct room *room;
-    struct member *member; /* NULL: nobody is to be told any more */
+    struct member *member;   /* NULL: nobody here is to be told any more */
+    struct forward *forward; /* of a client that has moved: who is to be told there */
     enum send_state state;
     bool has_ack;
     bool is_own_id;    /* the gateway made the client id */
@@ -34,6 +45,7 @@ struct send {
     uint64_t arrived_ms;
     uint64_t due_ms; /* of by_time */
     uint64_t id;     /* COMMITTED */
+    uint32_t index;  /* in the Handover, of one with a forward and of an ELSEWHERE one */
     uint32_t content_len;
     uint8_t sender_len;
     uint8_t client_id_len;
@@ -44,6 +56,24 @@ struct send {
  * know. Borrows. */
 void send_submit(struct member *member, const struct chat_request *request, bool has_ack,
                  uint64_t ack_id, uint64_t now_ms);
+
+/* A send of @member that is ELSEWHERE; @client_id is empty where the gateway there made it. Owned by its member. */
+struct send *send_new_elsewhere(struct member *member, const struct contract_handover_send *handed,
+                                uint64_t now_ms);
+
+/* The outcomes of one that is ELSEWHERE. Each may free it. */
+void send_on_stored_elsewhere(struct send *send, uint64_t id, bool is_duplicate, uint64_t now_ms);
+void send_on_refused_elsewhere(struct send *send, struct bytes reason);
+void send_on_unavailable_elsewhere(struct send *send);
+
+/* A HELD send joins its room's queue. */
+void send_release_held(struct send *send);
+
+/* What the other gateway needs to know of @send. Borrows from it. */
+struct contract_handover_send send_hand_over(const struct send *send);
+
+/* @send's outcome is to be told to @forward from now on. */
+void send_forward(struct send *send, struct forward *forward, uint32_t index);
 
 /* Sends what waits in @room, where no append is in flight. */
 void send_start(struct room *room, uint64_t now_ms);

@@ -1,0 +1,346 @@
+#include "handover.h"
+
+#include "history.h"
+#include <stdlib.h>
+
+/* --- the old owner ------------------------------------------------------------------------------------------------ */
+
+static void tell(struct forward *forward, const struct contract_moved_outcome *outcome)
+{
+    struct hub *hub = forward->hub;
+    struct buf payload = BUF_INIT;
+    contract_encode_moved_outcome(&payload, outcome);
+    hub->world.forward(hub->world.user, &forward->to, buf_bytes(&payload),
+                       outcome->type == CONTRACT_MOVED_SETTLED);
+    buf_release(&payload);
+}
+
+void forward_tell(struct send *send, enum contract_moved_outcome_type type,
+                  const struct contract_outcome *outcome, struct bytes reason)
+{
+    send->forward->told++;
+    tell(send->forward, &(struct contract_moved_outcome){
+                            .type = type,
+                            .send = send->index,
+                            .id = outcome != NULL ? outcome->id : 0,
+                            .duplicate = outcome != NULL && outcome->duplicate,
+                            .reason = reason,
+                        });
+}
+
+void forward_leave(struct send *send, bool tells)
+{
+    struct forward *forward = send->forward;
+    send->forward = NULL;
+    if (forward == NULL || --forward->left > 0) {
+        return;
+    }
+    if (tells) {
+        tell(forward, &(struct contract_moved_outcome){.type = CONTRACT_MOVED_SETTLED,
+                                                       .told = forward->told});
+    }
+    free(forward);
+}
+
+/* What a member takes along, in arrays of its own. */
+struct luggage {
+    struct contract_handover_send *sends;
+    struct contract_handover_history histories[HISTORY_WAITING_MAX];
+};
+
+static size_t count_sends(const struct member *member)
+{
+    size_t count = 0;
+    LIST_EACH (node, &member->acks) {
+        count++;
+    }
+    LIST_EACH (node, &member->sends) {
+        count++;
+    }
+    return count;
+}
+
+/* Committed ones first: they are the older ones. */
+static size_t pack_sends(const struct member *member, struct contract_handover_send *ret_sends)
+{
+    size_t count = 0;
+    LIST_EACH (node, &member->acks) {
+        ret_sends[count++] = send_hand_over(CONTAINER_OF(node, struct send, of_member));
+    }
+    LIST_EACH (node, &member->sends) {
+        ret_sends[count++] = send_hand_over(CONTAINER_OF(node, struct send, of_member));
+    }
+    return count;
+}
+
+/* Fills @luggage, which @ret_member borrows from. */
+static void pack_member(const struct member *member, struct luggage *luggage,
+                        struct contract_handover_member *ret_member)
+{
+    const struct join *join = member->join;
+    if (join != NULL) {
+        *ret_member = (struct contract_handover_member){
+            .room = room_name(member->room),
+            .auth = bytes_of(join->text, join->text_len),
+        };
+        return;
+    }
+    luggage->sends = mem_alloc((count_sends(member) + 1) * sizeof(*luggage->sends));
+    *ret_member = (struct contract_handover_member){
+        .room = room_name(member->room),
+        .session = member_sid(member),
+        .username = member_username(member),
+        .no_echo = !member->wants_own,
+        .epoch = member->room->epoch,
+        .cursor = member->cursor,
+        .send_count = pack_sends(member, luggage->sends),
+        .sends = luggage->sends,
+        .history_count = history_hand_over(member, luggage->histories),
+        .histories = luggage->histories,
+    };
+}
+
+/* Appends a Handover with nothing but the members. */
+static void pack_members(const struct client *client, struct buf *out)
+{
+    size_t count = 0;
+    struct luggage *luggage = mem_alloc_zeroed((client->member_count + 1) * sizeof(*luggage));
+    struct contract_handover_member *members =
+        mem_alloc((client->member_count + 1) * sizeof(*members));
+    for (struct sio_socket *socket = client->sio.sockets; socket != NULL; socket = socket->next) {
+        ASSERT(count < client->member_count);
+        pack_member(CONTAINER_OF(socket, struct member, socket), &luggage[count], &members[count]);
+        count++;
+    }
+    contract_encode_handover(
+        out, &(struct contract_handover){.member_count = count, .members = members});
+    for (size_t i = 0; i < count; i++) {
+        free(luggage[i].sends);
+    }
+    free(luggage);
+    free(members);
+}
+
+/* Has the outcomes of what @client has on its way told to @to. Returns whether there is something. */
+static bool forward_sends(struct client *client, const struct contract_peer_key *to)
+{
+    struct forward *forward = mem_alloc_zeroed(sizeof(*forward));
+    *forward = (struct forward){.hub = client->hub, .to = *to};
+    for (struct sio_socket *socket = client->sio.sockets; socket != NULL; socket = socket->next) {
+        struct member *member = CONTAINER_OF(socket, struct member, socket);
+        struct list *node;
+        while ((node = list_first(&member->sends)) != NULL) {
+            send_forward(CONTAINER_OF(node, struct send, of_member), forward, forward->left);
+        }
+    }
+    if (forward->left > 0) {
+        return true;
+    }
+    free(forward);
+    return false;
+}
+
+bool hub_hand_over(struct hub *hub, struct client *client, const struct contract_peer_key *to,
+                   struct buf *out, bool *ret_follows, uint64_t now_ms)
+{
+    struct eio_session *session = &client->sio.eio;
+    bool may_go = session->state == EIO_STATE_OPEN && session->upgrade == EIO_UPGRADE_PROBED &&
+                  session->probe == NULL && client->sio.assembly == NULL;
+    if (!may_go) {
+        return false;
+    }
+    /* Two encodings in a row are one message with the fields of both: the members go before their session ends. */
+    pack_members(client, out);
+    *ret_follows = forward_sends(client, to);
+    struct buf undelivered = BUF_INIT;
+    struct eio_handover handover;
+    ASSERT(eio_session_hand_over(session, &undelivered, &handover, now_ms));
+    contract_encode_handover(
+        out, &(struct contract_handover){.heartbeat_in_ms = handover.heartbeat_in_ms,
+                                         .awaits_pong = handover.awaits_pong,
+                                         .undelivered = buf_bytes(&undelivered)});
+    buf_release(&undelivered);
+    hub->stats.handed_over++;
+    return true;
+}
+
+/* --- the new owner ------------------------------------------------------------------------------------------------ */
+
+static bool auth_is_valid(struct bytes auth)
+{
+    struct bytes value;
+    return auth.len == 0 || (json_scan(auth, &value) && json_type_of(value) == JSON_OBJECT);
+}
+
+static bool member_is_valid(const struct contract_handover_member *handed)
+{
+    bool is_held = handed->session.len == 0;
+    return handed->room.len >= 1 && handed->room.len <= CHAT_ROOM_BYTES_MAX &&
+           (is_held ? handed->send_count == 0 && handed->history_count == 0 &&
+                          auth_is_valid(handed->auth)
+                    : handed->session.len == PID_SID_BYTES && handed->cursor >= 1 &&
+                          handed->username.len >= 1 && handed->username.len <= UINT8_MAX);
+}
+
+static bool handover_is_valid(const struct contract_handover *handover)
+{
+    size_t sends = 0;
+    for (size_t i = 0; i < handover->member_count; i++) {
+        const struct contract_handover_member *member = &handover->members[i];
+        if (!member_is_valid(member)) {
+            return false;
+        }
+        sends += member->send_count;
+        for (size_t j = 0; j < member->send_count; j++) {
+            if (member->sends[j].client_id.len > CHAT_CLIENT_ID_BYTES_MAX) {
+                return false;
+            }
+        }
+    }
+    return sends <= UINT32_MAX;
+}
+
+/* A CONNECT that was held there is held here. */
+static void take_join(struct client *client, const struct contract_handover_member *handed,
+                      uint64_t now_ms)
+{
+    struct join *join = join_new(client->hub, handed->room, handed->auth);
+    struct member *member =
+        member_new(client, handed->room, buf_bytes(&join->auth.username), join->auth.echo, now_ms);
+    member->join = join;
+    sio_socket_init(&member->socket, &client->sio, member->room->text, member->room->namespace_len);
+}
+
+static void take_sends(struct member *member, const struct contract_handover_member *handed,
+                       uint32_t *next_index, uint64_t now_ms)
+{
+    struct client *client = member_client(member);
+    for (size_t i = 0; i < handed->send_count; i++) {
+        const struct contract_handover_send *of_member = &handed->sends[i];
+        struct send *send = send_new_elsewhere(member, of_member, now_ms);
+        if (of_member->id != 0) {
+            send_on_stored_elsewhere(send, of_member->id, of_member->duplicate, now_ms);
+            continue;
+        }
+        if (client->settling == NULL) {
+            client->settling = mem_alloc_zeroed(sizeof(*client->settling));
+            list_init(&client->settling->elsewhere);
+            list_init(&client->settling->held);
+        }
+        send->index = (*next_index)++;
+        list_append(&client->settling->elsewhere, &send->of_room);
+    }
+}
+
+static void take_member(struct client *client, const struct contract_handover_member *handed,
+                        uint32_t *next_index, uint64_t now_ms)
+{
+    struct member *member =
+        member_new(client, handed->room, handed->username, !handed->no_echo, now_ms);
+    struct join *join = mem_alloc_zeroed(sizeof(*join));
+    join->is_moved = true;
+    join->moved_epoch = handed->epoch;
+    join->moved_id = handed->cursor - 1;
+    member->join = join;
+    member->cursor = handed->cursor;
+    memcpy(member->sid, handed->session.data, PID_SID_BYTES);
+    sio_socket_take_over(&member->socket, &client->sio, member->room->text,
+                         member->room->namespace_len);
+    member_own_session(member, now_ms);
+    take_sends(member, handed, next_index, now_ms);
+    for (size_t i = 0; i < handed->history_count; i++) {
+        history_take_over(member, &handed->histories[i], now_ms);
+    }
+}
+
+struct client *hub_take_over(struct hub *hub, void *transport, const char sid[EIO_SID_BYTES],
+                             const struct contract_handover *handover, struct eio_probe *probe,
+                             bool *ret_awaits, uint64_t now_ms)
+{
+    if (!handover_is_valid(handover)) {
+        return NULL;
+    }
+    struct client *client = client_new(hub, transport);
+    struct eio_handover of_session = {
+        .heartbeat_in_ms = handover->heartbeat_in_ms,
+        .awaits_pong = handover->awaits_pong,
+    };
+    sio_client_take_over(&client->sio, &hub->sio, sid, &of_session, handover->undelivered, probe,
+                         now_ms);
+    hub->stats.taken_over++;
+    hub_tell(hub, &(struct hub_event){.type = HUB_CLIENT_OPENED, .client = client});
+    uint32_t next_index = 0;
+    for (size_t i = 0; i < handover->member_count; i++) {
+        const struct contract_handover_member *handed = &handover->members[i];
+        if (handed->session.len == 0) {
+            take_join(client, handed, now_ms);
+        } else {
+            take_member(client, handed, &next_index, now_ms);
+        }
+    }
+    *ret_awaits = client->settling != NULL;
+    return client;
+}
+
+static struct send *find_elsewhere(const struct settling *settling, uint32_t index)
+{
+    LIST_EACH (node, &settling->elsewhere) {
+        struct send *send = CONTAINER_OF(node, struct send, of_room);
+        if (send->index == index) {
+            return send;
+        }
+    }
+    return NULL;
+}
+
+/* The old owner has nothing of @client any more: what it said here since may go. */
+static void settle(struct client *client)
+{
+    struct settling *settling = client->settling;
+    struct list *node;
+    while ((node = list_first(&settling->held)) != NULL) {
+        send_release_held(CONTAINER_OF(node, struct send, of_room));
+    }
+    client->settling = NULL;
+    free(settling);
+}
+
+enum hub_forward_result
+hub_on_forward(struct client *client, const struct contract_moved_outcome *outcome, uint64_t now_ms)
+{
+    struct settling *settling = client->settling;
+    if (outcome == NULL || settling == NULL) {
+        return HUB_FORWARD_LOST;
+    }
+    if (outcome->type == CONTRACT_MOVED_SETTLED) {
+        if (settling->told != outcome->told) {
+            return HUB_FORWARD_LOST;
+        }
+        settle(client);
+        return HUB_FORWARD_LAST;
+    }
+    settling->told++;
+    struct send *send = find_elsewhere(settling, outcome->send);
+    if (send == NULL) {
+        return HUB_FORWARD_AWAITS; /* its member has left, or it had an outcome: late ones are of no use */
+    }
+    switch (outcome->type) {
+    case CONTRACT_MOVED_STORED:
+        send_on_stored_elsewhere(send, outcome->id, outcome->duplicate, now_ms);
+        break;
+    case CONTRACT_MOVED_REFUSED: send_on_refused_elsewhere(send, outcome->reason); break;
+    case CONTRACT_MOVED_UNAVAILABLE: send_on_unavailable_elsewhere(send); break;
+    case CONTRACT_MOVED_SETTLED: break;
+    }
+    return HUB_FORWARD_AWAITS;
+}
+
+void settling_free(struct client *client)
+{
+    struct settling *settling = client->settling;
+    if (settling != NULL) {
+        ASSERT(list_is_empty(&settling->elsewhere) && list_is_empty(&settling->held));
+        free(settling);
+        client->settling = NULL;
+    }
+}
