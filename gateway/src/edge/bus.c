@@ -33,7 +33,14 @@ struct command {
     char payload[]; /* of PUBLISH; the room's name otherwise */
 };
 
-enum mail_type { MAIL_ROOM_EVENT, MAIL_APPEND_REPLY, MAIL_QUERY_REPLY, MAIL_RESTORED };
+enum mail_type {
+    MAIL_ROOM_EVENT,
+    MAIL_APPEND_REPLY,
+    MAIL_QUERY_REPLY,
+    MAIL_PEER_REQUEST,
+    MAIL_PEER_ANSWER,
+    MAIL_RESTORED
+};
 
 /* From nats.c's threads to the loop. */
 struct mail {
@@ -48,8 +55,9 @@ struct bus {
     struct bus_callbacks callbacks;
     char gateway_id[64];
     natsOptions *options;
-    natsConnection *nats; /* the bus thread's, as is `replies`, until it has ended */
+    natsConnection *nats; /* the bus thread's, as are the next two, until it has ended */
     natsSubscription *replies;
+    natsSubscription *peers; /* what other gateways ask */
 
     h2o_multithread_queue_t *mail_queue;
     h2o_multithread_receiver_t mailbox;
@@ -68,7 +76,7 @@ struct bus {
     _Atomic bool is_connected;
     atomic_bool is_closing;
     atomic_bool is_lost; /* the connection will not come back: the bus thread makes another one */
-    _Atomic uint64_t reconnects, mail_dropped, commands_dropped, slow_consumer;
+    _Atomic uint64_t reconnects, mail_dropped, peer_mail_dropped, commands_dropped, slow_consumer;
 };
 
 /* --- nats.c's threads ------------------------------------------------------------------------------------------- */
@@ -114,32 +122,83 @@ static void on_room_message(natsConnection *nc, natsSubscription *sub, natsMsg *
     natsMsg_Destroy(msg);
 }
 
-/* Subject of answers: <inbox>.<gateway>.<a or q>.<number> */
-static void write_reply_subject(const struct bus *bus, const char *kind, const char *number,
+/* Kinds of answers: the token in front of the number in their subjects. */
+#define KIND_APPEND "a"
+#define KIND_QUERY  "q"
+#define KIND_PEER   "p"
+
+/* Subject of answers: <inbox>.<gateway>.<kind>.<number> */
+static void write_reply_subject(const char *gateway_id, const char *kind, const char *number,
                                 char *ret_subject)
 {
-    int len = snprintf(ret_subject, REPLY_SUBJECT_BYTES_MAX, "_INBOX.%s.%s.%s", bus->gateway_id,
-                       kind, number);
+    int len =
+        snprintf(ret_subject, REPLY_SUBJECT_BYTES_MAX, "_INBOX.%s.%s.%s", gateway_id, kind, number);
     ASSERT(len > 0 && len < REPLY_SUBJECT_BYTES_MAX);
+}
+
+static void write_numbered_reply_subject(const char *gateway_id, const char *kind, uint64_t number,
+                                         char *ret_subject)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%" PRIu64, number);
+    write_reply_subject(gateway_id, kind, text, ret_subject);
+}
+
+/* What other gateways say, as far as there is room. */
+static void send_peer_mail(struct bus *bus, enum mail_type type, uint64_t number,
+                           struct bytes payload, void *decoded)
+{
+    if (atomic_load(&bus->mail_bytes) + payload.len > BUS_MAIL_BYTES_MAX) {
+        atomic_fetch_add(&bus->peer_mail_dropped, 1);
+        contract_free(decoded);
+    } else {
+        send_mail(bus, type, number, payload.len, decoded);
+    }
+}
+
+static void on_peer_request_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg,
+                                    void *user)
+{
+    (void)nc, (void)sub;
+    struct bytes payload = payload_of(msg);
+    struct contract_peer_request *request = contract_decode_peer_request(payload);
+    if (request == NULL) {
+        LOG(LOG_WARN, "peer_request_malformed", F_INT("bytes", payload.len));
+    } else {
+        send_peer_mail(user, MAIL_PEER_REQUEST, 0, payload, request);
+    }
+    natsMsg_Destroy(msg);
+}
+
+static void on_reply(struct bus *bus, char kind, uint64_t number, natsMsg *msg)
+{
+    struct bytes payload = payload_of(msg);
+    bool is_nobody = natsMsg_IsNoResponders(msg);
+    void *decoded = NULL;
+    if (!is_nobody) {
+        decoded = kind == KIND_APPEND[0]  ? (void *)contract_decode_append_reply(payload)
+                  : kind == KIND_QUERY[0] ? (void *)contract_decode_query_reply(payload)
+                                          : (void *)contract_decode_peer_answer(payload);
+        if (decoded == NULL) {
+            LOG(LOG_WARN, "reply_malformed", F_STR("subject", natsMsg_GetSubject(msg)));
+        }
+    }
+    if (kind == KIND_PEER[0]) {
+        send_peer_mail(bus, MAIL_PEER_ANSWER, number, payload, decoded);
+    } else {
+        send_mail(bus, kind == KIND_APPEND[0] ? MAIL_APPEND_REPLY : MAIL_QUERY_REPLY, number, 0,
+                  decoded);
+    }
 }
 
 static void on_reply_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *user)
 {
     (void)nc, (void)sub;
-    struct bus *bus = user;
-    const char *number_text = strrchr(natsMsg_GetSubject(msg), '.') + 1;
-    bool is_append = number_text - natsMsg_GetSubject(msg) >= 2 && number_text[-2] == 'a';
+    const char *subject = natsMsg_GetSubject(msg);
+    const char *number_text = strrchr(subject, '.') + 1;
     uint64_t number = 0;
-    struct bytes payload = payload_of(msg);
-    if (bytes_to_u64(bytes_of_string(number_text), &number)) {
-        bool is_nobody = natsMsg_IsNoResponders(msg);
-        void *decoded = is_nobody   ? NULL
-                        : is_append ? (void *)contract_decode_append_reply(payload)
-                                    : (void *)contract_decode_query_reply(payload);
-        if (decoded == NULL && !is_nobody) {
-            LOG(LOG_WARN, "store_reply_malformed", F_STR("subject", natsMsg_GetSubject(msg)));
-        }
-        send_mail(bus, is_append ? MAIL_APPEND_REPLY : MAIL_QUERY_REPLY, number, 0, decoded);
+    if (number_text - subject >= 2 && bytes_to_u64(bytes_of_string(number_text), &number)) {
+        on_reply(user, number_text[-2], number, msg);
     }
     natsMsg_Destroy(msg);
 }
@@ -279,20 +338,29 @@ static void on_commands(h2o_multithread_receiver_t *receiver, h2o_linklist_t *me
     }
 }
 
-static void subscribe_to_replies(struct bus *bus)
+/* Without a bound in nats.c, which would drop what it likes: the mailbox has its own, and the hub bounds what it asks. */
+static void subscribe_to(struct bus *bus, const char *subject, natsMsgHandler on_message,
+                         natsSubscription **ret_subscription)
 {
-    char subject[REPLY_SUBJECT_BYTES_MAX];
-    write_reply_subject(bus, "*", "*", subject);
     natsStatus status =
-        natsConnection_Subscribe(&bus->replies, bus->nats, subject, on_reply_message, bus);
+        natsConnection_Subscribe(ret_subscription, bus->nats, subject, on_message, bus);
     if (status == NATS_OK) {
-        /* No bound here: the hub bounds what it asks. */
-        status = natsSubscription_SetPendingLimits(bus->replies, -1, -1);
+        status = natsSubscription_SetPendingLimits(*ret_subscription, -1, -1);
     }
     if (status != NATS_OK) {
         LOG(LOG_WARN, "nats_subscribe_failed", F_STR("subject", subject),
             F_STR("error", natsStatus_GetText(status)));
     }
+}
+
+/* To all that is meant for this gateway alone. */
+static void subscribe_to_own(struct bus *bus)
+{
+    char subject[CONTRACT_SUBJECT_BYTES_MAX];
+    write_reply_subject(bus->gateway_id, "*", "*", subject);
+    subscribe_to(bus, subject, on_reply_message, &bus->replies);
+    contract_gateway_subject(bytes_of_string(bus->gateway_id), subject);
+    subscribe_to(bus, subject, on_peer_request_message, &bus->peers);
 }
 
 /* The loop that reads the commands is this thread's from beginning to end: see base/loop.h. */
@@ -323,7 +391,8 @@ static void connect_again(struct bus *bus)
     natsConnection *lost = bus->nats;
     bus->nats = nats_connect(bus->options, &bus->is_closing);
     natsSubscription_Destroy(bus->replies);
-    bus->replies = NULL;
+    natsSubscription_Destroy(bus->peers);
+    bus->replies = bus->peers = NULL;
     size_t cursor = 0;
     for (struct subscription *s; (s = map_next(&bus->subscriptions, &cursor)) != NULL;) {
         natsSubscription_Destroy(s->nats);
@@ -332,7 +401,7 @@ static void connect_again(struct bus *bus)
     }
     natsConnection_Destroy(lost);
     if (bus->nats != NULL) {
-        subscribe_to_replies(bus);
+        subscribe_to_own(bus);
         on_connected(bus->nats, bus);
     }
 }
@@ -364,6 +433,10 @@ static void deliver(struct bus *bus, struct mail *mail)
         break;
     case MAIL_QUERY_REPLY:
         callbacks->on_query_reply(callbacks->user, mail->number, mail->decoded);
+        break;
+    case MAIL_PEER_REQUEST: callbacks->on_peer_request(callbacks->user, mail->decoded); break;
+    case MAIL_PEER_ANSWER:
+        callbacks->on_peer_answer(callbacks->user, mail->number, mail->decoded);
         break;
     case MAIL_RESTORED:
         atomic_store(&bus->restored_is_mailed, false);
@@ -438,15 +511,34 @@ static void send_publish(struct bus *bus, const char *subject, const char *reply
 void bus_request(struct bus *bus, enum bus_request_type type, unsigned shard, uint64_t number,
                  struct bytes payload)
 {
-    char subject[CONTRACT_SUBJECT_BYTES_MAX], reply[REPLY_SUBJECT_BYTES_MAX], number_text[24];
-    snprintf(number_text, sizeof(number_text), "%" PRIu64, number);
+    char subject[CONTRACT_SUBJECT_BYTES_MAX], reply[REPLY_SUBJECT_BYTES_MAX];
     if (type == BUS_APPEND) {
         contract_append_subject(shard, subject);
     } else {
         contract_read_subject(shard, subject);
     }
-    write_reply_subject(bus, type == BUS_APPEND ? "a" : "q", number_text, reply);
+    write_numbered_reply_subject(bus->gateway_id, type == BUS_APPEND ? KIND_APPEND : KIND_QUERY,
+                                 number, reply);
     send_publish(bus, subject, reply, payload);
+}
+
+void bus_ask_peer(struct bus *bus, const char peer[CONTRACT_GATEWAY_ID_BYTES], uint64_t number,
+                  struct bytes payload)
+{
+    char subject[CONTRACT_SUBJECT_BYTES_MAX], reply[REPLY_SUBJECT_BYTES_MAX];
+    contract_gateway_subject(bytes_of(peer, CONTRACT_GATEWAY_ID_BYTES), subject);
+    write_numbered_reply_subject(bus->gateway_id, KIND_PEER, number, reply);
+    send_publish(bus, subject, reply, payload);
+}
+
+void bus_answer_peer(struct bus *bus, const struct contract_peer_key *key, struct bytes payload)
+{
+    char subject[REPLY_SUBJECT_BYTES_MAX];
+    struct bytes token = bytes_of(key->gateway, CONTRACT_GATEWAY_ID_BYTES);
+    char peer[CONTRACT_GATEWAY_ID_BYTES + 1];
+    snprintf(peer, sizeof(peer), "%.*s", BYTES_FMT(token));
+    write_numbered_reply_subject(peer, KIND_PEER, key->number, subject);
+    send_publish(bus, subject, "", payload);
 }
 
 void bus_publish_to_room(struct bus *bus, struct bytes room, struct bytes payload)
@@ -466,6 +558,7 @@ struct bus_stats bus_stats(const struct bus *bus)
     return (struct bus_stats){
         .reconnects = atomic_load(&bus->reconnects),
         .mail_dropped = atomic_load(&bus->mail_dropped),
+        .peer_mail_dropped = atomic_load(&bus->peer_mail_dropped),
         .commands_dropped = atomic_load(&bus->commands_dropped),
         .slow_consumer = atomic_load(&bus->slow_consumer),
     };
@@ -526,6 +619,7 @@ static void close_connection(struct bus *bus)
     }
     free_subscriptions(bus);
     natsSubscription_Destroy(bus->replies);
+    natsSubscription_Destroy(bus->peers);
     natsConnection_Destroy(bus->nats);
 }
 

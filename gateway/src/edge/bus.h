@@ -9,13 +9,14 @@
  *
  * Limits  Commands: BUS_COMMAND_BYTES_MAX of requests wait for the bus thread; what is more is dropped, like what a
  *         network loses. Mailbox: BUS_MAIL_BYTES_MAX of broadcasts; what is more is dropped, and on_restored() is called,
- *         which has every room's head checked. Replies are never dropped: the hub bounds what it asks.
+ *         which has every room's head checked. Replies are never dropped: the hub bounds what it asks. What other
+ *         gateways ask and answer is dropped like broadcasts: it counts as lost, and whoever waits for it finds out.
  * Thread  The loop's, but for what the .c says.
  */
 #ifndef PARLEY_EDGE_BUS_H
 #define PARLEY_EDGE_BUS_H
 
-#include "proto/contract.h"
+#include "proto/contract_peer.h"
 #include <h2o.h>
 
 enum {
@@ -32,6 +33,10 @@ struct bus_callbacks {
     void (*on_append_reply)(void *user, uint64_t request,
                             const struct contract_append_reply *reply);
     void (*on_query_reply)(void *user, uint64_t request, const struct contract_query_reply *reply);
+    /* Another gateway asks. Borrowed. */
+    void (*on_peer_request)(void *user, const struct contract_peer_request *request);
+    /* Another gateway answers. @answer NULL: there is none of that name, or no sense in the answer. Borrowed. */
+    void (*on_peer_answer)(void *user, uint64_t number, const struct contract_peer_answer *answer);
     /* NATS is there (again), or broadcasts were dropped. */
     void (*on_restored)(void *user);
 };
@@ -59,11 +64,19 @@ void bus_request(struct bus *bus, enum bus_request_type type, unsigned shard, ui
 
 void bus_publish_to_room(struct bus *bus, struct bytes room, struct bytes payload);
 
+/* Publishes a PeerRequest to the gateway @peer. Borrows @payload. */
+void bus_ask_peer(struct bus *bus, const char peer[CONTRACT_GATEWAY_ID_BYTES], uint64_t number,
+                  struct bytes payload);
+
+/* Publishes a PeerAnswer to whoever asks with @key. Borrows @payload. */
+void bus_answer_peer(struct bus *bus, const struct contract_peer_key *key, struct bytes payload);
+
 struct bus_stats {
     uint64_t reconnects;
-    uint64_t mail_dropped;     /* broadcasts */
-    uint64_t commands_dropped; /* requests and announcements */
-    uint64_t slow_consumer;    /* notices from nats.c */
+    uint64_t mail_dropped;      /* broadcasts */
+    uint64_t peer_mail_dropped; /* of other gateways */
+    uint64_t commands_dropped;  /* requests and announcements */
+    uint64_t slow_consumer;     /* notices from nats.c */
 };
 
 struct bus_stats bus_stats(const struct bus *bus);

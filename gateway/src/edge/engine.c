@@ -35,8 +35,11 @@ static void refuse(struct engine *engine, h2o_req_t *req, enum eio_error error)
     http_respond(req, refusal.status, refusal.reason, refusal.content_type, refusal.body);
 }
 
-void engine_answer_get(struct engine *engine, h2o_req_t *req, struct bytes payload)
+static void respond_payload(struct engine *engine, h2o_req_t *req, struct bytes payload)
 {
+    if (engine->is_draining) {
+        req->http1_is_persistent = 0; /* the next one is for another server */
+    }
     cors_add_headers(engine->settings.cors, req);
     http_add_header(req, "cache-control", BYTES("no-store"));
     struct buf compressed = BUF_INIT;
@@ -49,9 +52,37 @@ void engine_answer_get(struct engine *engine, h2o_req_t *req, struct bytes paylo
     buf_release(&compressed);
 }
 
+void engine_respond(struct engine *engine, h2o_req_t *req, enum verdict verdict,
+                    struct bytes payload)
+{
+    switch (verdict) {
+    case VERDICT_PAYLOAD: respond_payload(engine, req, payload); break;
+    case VERDICT_POSTED:
+        cors_add_headers(engine->settings.cors, req);
+        http_respond(req, 200, "OK", "text/html", BYTES("ok"));
+        break;
+    case VERDICT_BAD_REQUEST: refuse(engine, req, EIO_ERROR_BAD_REQUEST); break;
+    case VERDICT_UNKNOWN: refuse(engine, req, EIO_ERROR_SID); break;
+    case VERDICT_TOO_LARGE:
+        cors_add_headers(engine->settings.cors, req);
+        http_respond(req, 413, "Payload Too Large", "text/plain", (struct bytes){0});
+        break;
+    }
+}
+
+void engine_answer(struct engine *engine, struct asker asker, enum verdict verdict,
+                   struct bytes payload)
+{
+    if (asker.req != NULL) {
+        engine_respond(engine, asker.req, verdict, payload);
+    } else {
+        owner_answer(engine, asker.asked, verdict, payload);
+    }
+}
+
 /* --- sessions ----------------------------------------------------------------------------------------------------- */
 
-static bool may_open(struct engine *engine, h2o_req_t *req)
+bool engine_may_open(struct engine *engine, h2o_req_t *req)
 {
     if (engine->is_draining) {
         engine->stats.refused_draining++;
@@ -79,7 +110,7 @@ static void on_websocket(void *user, h2o_socket_t *socket, size_t request_len)
 
 static void open_session(struct engine *engine, h2o_req_t *req, bool is_upgrade)
 {
-    if (!may_open(engine, req)) {
+    if (!engine_may_open(engine, req)) {
         return;
     }
     if (is_upgrade) {
@@ -88,8 +119,7 @@ static void open_session(struct engine *engine, h2o_req_t *req, bool is_upgrade)
     }
     engine->stats.opened_polling++;
     struct transport *transport = transport_new(engine, EIO_POLLING, NULL);
-    transport->get = req;
-    watch_begin(transport);
+    transport_wait(transport, (struct asker){.req = req});
     engine_flush(transport);
 }
 
@@ -120,55 +150,84 @@ static void begin_upgrade(struct transport *transport, h2o_req_t *req)
 }
 
 /* The client broke the protocol: the session is dead, a GET that waits gets its last word. */
-static void refuse_and_close(struct transport *transport, h2o_req_t *req)
+static void refuse_and_close(struct transport *transport, struct asker asker)
 {
     eio_session_close(transport->session, EIO_CLOSE_PROTOCOL, WS_CLOSE_PROTOCOL_ERROR,
                       clock_monotonic_ms());
     engine_flush(transport);
-    refuse(transport->engine, req, EIO_ERROR_BAD_REQUEST);
+    engine_answer(transport->engine, asker, VERDICT_BAD_REQUEST, (struct bytes){0});
 }
 
-static void serve_get(struct transport *transport, h2o_req_t *req)
+void engine_serve_get(struct transport *transport, struct asker asker)
 {
     if (transport->get != NULL) {
-        refuse_and_close(transport, req);
-        return;
+        refuse_and_close(transport, asker);
+    } else {
+        transport_wait(transport, asker);
+        engine_flush(transport);
     }
-    transport->get = req;
-    watch_begin(transport);
-    engine_flush(transport);
 }
 
-static void serve_post(struct transport *transport, h2o_req_t *req)
+void engine_serve_post(struct transport *transport, struct asker asker, struct bytes body,
+                       bool is_octet_stream)
 {
-    struct engine *engine = transport->engine;
-    struct bytes type = http_header(req, BYTES("content-type"));
-    if (bytes_equal(type, BYTES("application/octet-stream"))) {
-        refuse_and_close(transport,
-                         req); /* binary goes as base64 in this version of the protocol */
+    static const enum verdict VERDICTS[] = {
+        [EIO_POST_OK] = VERDICT_POSTED,
+        [EIO_POST_REFUSED] = VERDICT_BAD_REQUEST,
+        [EIO_POST_TOO_LARGE] = VERDICT_TOO_LARGE,
+    };
+    if (is_octet_stream) { /* binary goes as base64 in this version of the protocol */
+        refuse_and_close(transport, asker);
         return;
     }
-    struct bytes body = http_bytes(req->entity);
+    struct engine *engine = transport->engine;
     engine->stats.bytes_in += body.len;
     enum eio_post_result result = eio_session_post(transport->session, body, clock_monotonic_ms());
-    cors_add_headers(engine->settings.cors, req);
-    switch (result) {
-    case EIO_POST_OK: http_respond(req, 200, "OK", "text/html", BYTES("ok")); break;
-    case EIO_POST_REFUSED: refuse(engine, req, EIO_ERROR_BAD_REQUEST); break;
-    case EIO_POST_TOO_LARGE:
-        http_respond(req, 413, "Payload Too Large", "text/plain", (struct bytes){0});
-        break;
-    }
+    engine_answer(engine, asker, VERDICTS[result], (struct bytes){0});
     engine_flush(transport);
 }
 
-static enum eio_sid_state sid_state(const struct transport *transport)
+static bool is_octet_stream(const h2o_req_t *req)
 {
+    return bytes_equal(http_header(req, BYTES("content-type")), BYTES("application/octet-stream"));
+}
+
+enum eio_sid_state engine_find(struct engine *engine, struct bytes sid,
+                               struct transport **ret_transport)
+{
+    struct transport *transport = map_get(&engine->by_sid, sid);
+    *ret_transport = transport;
     if (transport == NULL || transport->state != TRANSPORT_OPEN ||
         transport->session->state == EIO_STATE_CLOSED) {
-        return EIO_SID_UNKNOWN;
+        return owner_has_moved(engine, sid) ? EIO_SID_WEBSOCKET : EIO_SID_UNKNOWN;
     }
     return transport->session->transport == EIO_WEBSOCKET ? EIO_SID_WEBSOCKET : EIO_SID_POLLING;
+}
+
+static void serve_here(struct transport *transport, h2o_req_t *req,
+                       const struct eio_request *request)
+{
+    struct asker asker = {.req = req};
+    if (request->is_upgrade) {
+        begin_upgrade(transport, req);
+    } else if (bytes_equal(request->method, BYTES("GET"))) {
+        engine_serve_get(transport, asker);
+    } else {
+        engine_serve_post(transport, asker, http_bytes(req->entity), is_octet_stream(req));
+    }
+}
+
+static void serve_elsewhere(struct engine *engine, h2o_req_t *req,
+                            const struct eio_request *request)
+{
+    struct bytes sid = request->query.sid;
+    if (request->is_upgrade) {
+        relay_upgrade(engine, req, sid);
+    } else if (bytes_equal(request->method, BYTES("GET"))) {
+        relay_get(engine, req, sid);
+    } else {
+        relay_post(engine, req, sid, is_octet_stream(req));
+    }
 }
 
 void engine_serve(struct engine *engine, h2o_req_t *req)
@@ -184,22 +243,24 @@ void engine_serve(struct engine *engine, h2o_req_t *req)
     };
     eio_parse_query(http_query(req), &request.query);
     struct transport *transport = NULL;
-    bool has_sid = request.query.sid.len > 0;
-    if (has_sid) {
-        transport = map_get(&engine->by_sid, request.query.sid);
-        request.session = sid_state(transport);
+    struct bytes sid = request.query.sid;
+    bool is_elsewhere = false;
+    if (sid.len > 0) {
+        request.session = engine_find(engine, sid, &transport);
+        is_elsewhere = transport == NULL && relay_is_elsewhere(engine, sid); /* not taken over */
+        if (is_elsewhere) {
+            request.session = EIO_SID_POLLING; /* its owner knows better, and says so */
+        }
     }
     enum eio_error error = eio_check_request(&request);
     if (error != EIO_ERROR_NONE) {
         refuse(engine, req, error);
-    } else if (!has_sid) {
+    } else if (sid.len == 0) {
         open_session(engine, req, request.is_upgrade);
-    } else if (request.is_upgrade) {
-        begin_upgrade(transport, req);
-    } else if (bytes_equal(request.method, BYTES("GET"))) {
-        serve_get(transport, req);
+    } else if (is_elsewhere) {
+        serve_elsewhere(engine, req, &request);
     } else {
-        serve_post(transport, req);
+        serve_here(transport, req, &request);
     }
 }
 
@@ -221,6 +282,8 @@ struct engine *engine_new(h2o_loop_t *loop, const struct engine_settings *settin
     list_init(&engine->dirty_upgrades);
     timer_init(&engine->leave_timer, transport_on_leave_due);
     watch_init(engine);
+    relay_init(engine);
+    owner_init(engine);
     return engine;
 }
 
@@ -236,6 +299,8 @@ void engine_free(struct engine *engine)
     }
     upgrades_doom_all(engine);
     engine_reap(engine);
+    relay_release(engine);
+    owner_release(engine);
     watch_release(engine);
     timers_clear(engine->settings.timers, &engine->leave_timer);
     map_release(&engine->by_sid);
@@ -245,6 +310,7 @@ void engine_free(struct engine *engine)
 void engine_refuse_sessions(struct engine *engine)
 {
     engine->is_draining = true;
+    relay_let_go(engine);
 }
 
 size_t engine_open_count(const struct engine *engine)

@@ -21,6 +21,11 @@
  * libh2o does not read a socket while it serves a request, so it does not see that a waiting GET was aborted. Those
  * sockets are watched in an epoll set of their own.
  *
+ * With peers, other servers of the same kind, no request need find the server that has its session. A session's id
+ * begins with the id of its *owner*. A request for somebody else's session is relayed to the owner, whose answer is
+ * passed on; a WebSocket that upgrades one takes the session over, at "5". See relay.c and owner.c, and "Between
+ * gateways" in parley.proto for what is said.
+ *
  * Thread      The loop's.
  * Invariants  1. A DOOMED transport touches its socket and its session no more; engine_reap() alone frees it.
  *             2. engine_flush() calls eio_session_peek(), _advance() and _poll(), nothing else of the session's user.
@@ -30,6 +35,7 @@
 #define PARLEY_EDGE_ENGINE_H
 
 #include "cors.h"
+#include "proto/contract_peer.h"
 #include "wire/eio_probe.h"
 #include <h2o.h>
 
@@ -37,6 +43,14 @@ enum {
     ENGINE_LINGER_MS = 2000,
     ENGINE_WRITES_PER_TURN = 4, /* of one peek each; then the others have their turn */
     ENGINE_POLL_BYTES_MAX = 256 * 1024,
+    /* A peer is asked so often whether it still knows what we wait for, and is taken for dead after such a silence. */
+    ENGINE_PEER_CHECK_MS = 1000,
+    ENGINE_PEER_PATIENCE_MS = 5000,
+    /* How long, and how many, sessions that went to a peer are remembered: later polls get code 3, not 1. */
+    ENGINE_MOVED_KEPT_MS = 60000,
+    ENGINE_MOVED_MAX = 65536,
+    /* Bodies of relayed POSTs that are not all there; past it the newest is refused. */
+    ENGINE_PEER_BODIES_MAX = 64,
 };
 
 struct engine;
@@ -51,8 +65,30 @@ struct engine_callbacks {
     void (*free)(void *user, struct eio_session *session);
 };
 
+/* Where sessions may be on other servers, too. All slices borrow. */
+struct engine_peers {
+    void *user;
+    char id[CONTRACT_GATEWAY_ID_BYTES]; /* of this server: its sessions' ids begin with it */
+    /* Sends a PeerRequest to @peer, or a PeerAnswer to whoever asks with @key. Either may get lost. */
+    void (*ask)(void *user, const char peer[CONTRACT_GATEWAY_ID_BYTES], uint64_t number,
+                struct bytes payload);
+    void (*answer)(void *user, const struct contract_peer_key *key, struct bytes payload);
+    /* As hub_hand_over(). */
+    bool (*hand_over)(void *user, struct eio_session *session, const struct contract_peer_key *to,
+                      struct buf *out, bool *ret_follows, uint64_t now_ms);
+    /* Opens the session that @handover tells of on @probe's WebSocket, carried by @transport; NULL: it makes no sense.
+     * *@ret_awaits: something is to come for on_forward(). */
+    struct eio_session *(*take_over)(void *user, struct transport *transport,
+                                     const char sid[EIO_SID_BYTES], struct bytes handover,
+                                     struct eio_probe *probe, bool *ret_awaits, uint64_t now_ms);
+    /* The last owner of @session sends what engine_forward() was given there. Returns whether there is more to come. */
+    bool (*on_forward)(void *user, struct eio_session *session, struct bytes payload,
+                       uint64_t now_ms);
+};
+
 struct engine_settings {
-    const struct eio_settings *eio; /* of the sessions; kept by reference */
+    const struct engine_peers *peers; /* NULL: all sessions are here. Kept by reference */
+    const struct eio_settings *eio;   /* of the sessions; kept by reference */
     struct timers *timers;
     const struct cors *cors; /* kept by reference */
     size_t connections_max;  /* sessions at a time; more are refused with 503 */
@@ -68,8 +104,17 @@ void engine_free(struct engine *engine);
 /* Serves a request of the engine's path. */
 void engine_serve(struct engine *engine, h2o_req_t *req);
 
-/* New sessions are refused with 503 from now on. */
+/* New sessions are refused with 503 from now on, and other servers' long polls that wait here are let go. */
 void engine_refuse_sessions(struct engine *engine);
+
+/* What peers say; borrowed. @answer NULL: there is no such server, or it makes no sense. */
+void engine_on_peer_request(struct engine *engine, const struct contract_peer_request *request);
+void engine_on_peer_answer(struct engine *engine, uint64_t number,
+                           const struct contract_peer_answer *answer);
+
+/* Sends @payload after a session that was handed over to @to; nothing follows when @is_last. */
+void engine_forward(struct engine *engine, const struct contract_peer_key *to, struct bytes payload,
+                    bool is_last);
 
 /* The session of @transport has something to write, or has ended. Once a turn is enough. */
 void engine_flush(struct transport *transport);
@@ -85,6 +130,9 @@ void engine_reap(struct engine *engine);
 
 size_t engine_open_count(const struct engine *engine);
 
+/* Requests of clients that peers have yet to answer. */
+size_t engine_relayed_count(const struct engine *engine);
+
 /* Closes up to @count sessions (WebSocket close code 1001), for draining. */
 void engine_close_some(struct engine *engine, size_t count);
 
@@ -92,6 +140,9 @@ struct engine_stats {
     uint64_t opened_polling, opened_websocket, upgraded;
     uint64_t refused_full, refused_draining, refused_bad; /* 503, 503, 400 and the like */
     uint64_t aborted_polls;
+    uint64_t relayed,
+        relays_failed; /* requests for sessions of peers: sent there; of these, without an answer */
+    uint64_t taken_over, handed_over;
     uint64_t bytes_in;
     size_t websockets; /* open now, each a file */
 };

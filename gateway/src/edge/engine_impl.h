@@ -4,7 +4,9 @@
  *   engine.c     requests: checks, refusals, handshakes, GET and POST
  *   transport.c  what carries a session: its waiting GET, or its WebSocket
  *   upgrade.c    WebSockets that came with a sid, until they are their session's
- *   watch.c      sockets of waiting GETs, for aborts
+ *   relay.c      requests for sessions that peers own
+ *   owner.c      requests of peers, for sessions that are ours
+ *   watch.c      sockets of waiting requests, for aborts
  */
 #ifndef PARLEY_EDGE_ENGINE_IMPL_H
 #define PARLEY_EDGE_ENGINE_IMPL_H
@@ -16,16 +18,38 @@
 
 enum transport_state { TRANSPORT_OPEN, TRANSPORT_CLOSING, TRANSPORT_LINGERING, TRANSPORT_DOOMED };
 
+/* A request that waits, and whose peer may go away meanwhile. */
+struct watched {
+    h2o_req_t *req;
+    void (*on_aborted)(struct watched *watched, uint64_t now_ms);
+};
+
+/* Whoever sent a request for a session of ours, and is to be answered once: a client, or a peer that relays it. */
+struct asker {
+    h2o_req_t *req;      /* NULL: a peer */
+    struct asked *asked; /* its request; NULL: a client */
+};
+
+/* A GET that waits. */
+struct poll {
+    struct watched watched; /* where a client asks */
+    struct asked *asked;    /* where a peer does */
+    struct transport *transport;
+};
+
 struct transport {
     struct engine *engine;
     struct eio_session *session;
     h2o_socket_t *socket;     /* the WebSocket; NULL while polling */
-    h2o_req_t *get;           /* a GET that waits, while polling */
+    struct poll *get;         /* a GET that waits, while polling */
+    struct asked *claim;      /* of an upgrade whose WebSocket is at a peer */
     struct list link;         /* engine.open, leaving or doomed */
     struct list unfinished;   /* engine.unfinished */
     uint64_t leaves_until_ms; /* of CLOSING and LINGERING */
     uint8_t state;            /* enum transport_state */
     bool is_blocked;          /* waits until the socket can be written to */
+    uint64_t
+        awaits; /* number of the request that it came with from a peer, while that has more to tell; else 0 */
 };
 
 struct engine {
@@ -40,6 +64,14 @@ struct engine {
     struct timer leave_timer;
     struct list upgrades;
     struct list dirty_upgrades;
+    struct map asks;   /* relay.c: what peers are to answer, by number */
+    struct list peers; /* relay.c: of whom something is asked now */
+    struct timer check_timer;
+    uint64_t last_number;
+    struct map asked;  /* owner.c: what peers wait for, by their key */
+    size_t body_count; /* of these, POSTs that are not all there */
+    struct map moved;  /* owner.c: sessions that went to peers, by sid */
+    struct list moved_by_time;
     int watch_fd;
     h2o_socket_t *watch;
     size_t open_count; /* sessions; closing ones too: they end with what is owed to their peers */
@@ -63,16 +95,116 @@ void transport_doom(struct transport *transport);
 
 void transport_on_leave_due(struct timer *timer, uint64_t now_ms);
 
+/* The GET of @asker waits from now on; there is none yet. */
+void transport_wait(struct transport *transport, struct asker asker);
+
 /* Ends the GET that waits, which was aborted, and so the session. */
 void transport_on_get_aborted(struct transport *transport, uint64_t now_ms);
 
-/* engine.c: answers a GET with @payload. */
-void engine_answer_get(struct engine *engine, h2o_req_t *req, struct bytes payload);
+/* Answers the GET that waits with @payload. */
+void transport_answer_get(struct transport *transport, struct bytes payload);
+
+/*
+ * Makes a transport with the session that a peer handed over, on @probe's WebSocket. NULL, with nothing changed, when
+ * @handover makes no sense or the session is here already.
+ */
+struct transport *transport_take_over(struct engine *engine, const char sid[EIO_SID_BYTES],
+                                      struct bytes handover, struct eio_probe *probe,
+                                      bool *ret_awaits);
+
+/* engine.c */
+
+enum verdict {
+    VERDICT_PAYLOAD, /* of a GET */
+    VERDICT_POSTED,
+    VERDICT_BAD_REQUEST,
+    VERDICT_UNKNOWN,
+    VERDICT_TOO_LARGE,
+};
+
+/* Answers a request; @payload is of VERDICT_PAYLOAD. */
+void engine_answer(struct engine *engine, struct asker asker, enum verdict verdict,
+                   struct bytes payload);
+
+/* Likewise, a client's. */
+void engine_respond(struct engine *engine, h2o_req_t *req, enum verdict verdict,
+                    struct bytes payload);
+
+/* Serves a GET or a POST for the session of @transport. */
+void engine_serve_get(struct transport *transport, struct asker asker);
+void engine_serve_post(struct transport *transport, struct asker asker, struct bytes body,
+                       bool is_octet_stream);
+
+/* Whether a session may begin here; otherwise @req was refused with 503. */
+bool engine_may_open(struct engine *engine, h2o_req_t *req);
+
+/* What is known here of the session @sid, with its transport where it is here. */
+enum eio_sid_state engine_find(struct engine *engine, struct bytes sid,
+                               struct transport **ret_transport);
+
+/* relay.c */
+
+struct ask;
+struct upgrade;
+
+void relay_init(struct engine *engine);
+void relay_release(struct engine *engine);
+
+/* Whether @sid names a session that a peer opened. */
+bool relay_is_elsewhere(const struct engine *engine, struct bytes sid);
+
+/* Relays the request to the session's owner; the answer comes later. */
+void relay_get(struct engine *engine, h2o_req_t *req, struct bytes sid);
+void relay_post(struct engine *engine, h2o_req_t *req, struct bytes sid, bool is_octet_stream);
+
+/* Asks the session's owner whether this WebSocket upgrade may begin. */
+void relay_upgrade(struct engine *engine, h2o_req_t *req, struct bytes sid);
+
+/* Asks more about the upgrade of @ask: CONTRACT_PEER_PROBE or _MOVE. */
+void relay_go_on(struct engine *engine, struct ask *ask, enum contract_peer_request_type type);
+
+/* Nobody waits for @ask any more: frees it, and tells the owner. */
+void relay_cancel(struct engine *engine, struct ask *ask);
+
+/* The session that came with @ask is over: nothing of it is awaited any more. Nothing happens when that came. */
+void relay_forget_moved(struct engine *engine, uint64_t number);
+
+/* Has the owners answer the GETs that wait here. */
+void relay_let_go(struct engine *engine);
+
+/* owner.c */
+
+void owner_init(struct engine *engine);
+void owner_release(struct engine *engine);
+
+/* Answers @asked, and forgets it. */
+void owner_answer(struct engine *engine, struct asked *asked, enum verdict verdict,
+                  struct bytes payload);
+
+/* The session of @transport takes no WebSocket of a peer any more. Nothing happens when it has none. */
+void owner_end_claim(struct transport *transport);
+
+/* Whether @sid went from here to a peer. */
+bool owner_has_moved(struct engine *engine, struct bytes sid);
 
 /* upgrade.c */
 
 /* A WebSocket that came for the session @sid. Takes @socket. */
 void upgrade_new(struct engine *engine, const char sid[EIO_SID_BYTES], h2o_socket_t *socket);
+
+/*
+ * A WebSocket for a session of a peer, which agreed to it; @ask NULL: it did not, and the WebSocket is closed. Takes
+ * @socket; upgrade_start() reads from it.
+ */
+struct upgrade *upgrade_new_elsewhere(struct engine *engine, struct ask *ask, h2o_socket_t *socket);
+void upgrade_start(struct upgrade *upgrade);
+
+/* What the owner says. */
+void upgrade_on_probed(struct upgrade *upgrade);
+void upgrade_on_over(struct upgrade *upgrade); /* forgets its ask */
+/* Returns the session's transport, or NULL when that could not be; forgets its ask. */
+struct transport *upgrade_on_moved(struct upgrade *upgrade, const char sid[EIO_SID_BYTES],
+                                   struct bytes handover, bool *ret_awaits);
 
 /* Takes the socket of an UPGRADED probe, and has upgrade.c forget it. */
 h2o_socket_t *upgrade_take_socket(struct eio_probe *probe);
@@ -88,9 +220,9 @@ void upgrades_doom_all(struct engine *engine);
 void watch_init(struct engine *engine);
 void watch_release(struct engine *engine);
 
-/* Tells transport_on_get_aborted() when the peer of @transport's waiting GET is gone; until watch_end(). */
-void watch_begin(struct transport *transport);
-void watch_end(struct transport *transport);
+/* Tells watched->on_aborted() when the client of @watched is gone; until watch_end(). */
+void watch_begin(struct engine *engine, struct watched *watched);
+void watch_end(struct engine *engine, struct watched *watched);
 
 /* websocket.c: the bytes of a WebSocket, in both directions. */
 

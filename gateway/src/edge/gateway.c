@@ -31,6 +31,7 @@ struct gateway {
     struct hub *hub;
     struct bus *bus;
     struct engine *engine;
+    struct engine_peers peers;
     struct cors cors;
     struct assets *page, *client_bundles;
     struct server *server;
@@ -80,6 +81,12 @@ static void world_on_upgraded(void *user, struct client *client, struct eio_prob
 {
     (void)user;
     engine_on_upgraded(client_transport(client), probe);
+}
+
+static void world_forward(void *user, const struct contract_peer_key *to, struct bytes payload,
+                          bool is_last)
+{
+    engine_forward(((struct gateway *)user)->engine, to, payload, is_last);
 }
 
 static uint64_t world_wall_ms(void *user)
@@ -164,6 +171,68 @@ static void on_restored(void *user)
     hub_on_bus_restored(((struct gateway *)user)->hub, clock_monotonic_ms());
 }
 
+static void on_peer_request(void *user, const struct contract_peer_request *request)
+{
+    engine_on_peer_request(((struct gateway *)user)->engine, request);
+}
+
+static void on_peer_answer(void *user, uint64_t number, const struct contract_peer_answer *answer)
+{
+    engine_on_peer_answer(((struct gateway *)user)->engine, number, answer);
+}
+
+/* --- sessions between gateways ---------------------------------------------------------------------------------- */
+
+static void peers_ask(void *user, const char peer[CONTRACT_GATEWAY_ID_BYTES], uint64_t number,
+                      struct bytes payload)
+{
+    bus_ask_peer(((struct gateway *)user)->bus, peer, number, payload);
+}
+
+static void peers_answer(void *user, const struct contract_peer_key *key, struct bytes payload)
+{
+    bus_answer_peer(((struct gateway *)user)->bus, key, payload);
+}
+
+static bool peers_hand_over(void *user, struct eio_session *session,
+                            const struct contract_peer_key *to, struct buf *out, bool *ret_follows,
+                            uint64_t now_ms)
+{
+    return hub_hand_over(((struct gateway *)user)->hub, client_of_session(session), to, out,
+                         ret_follows, now_ms);
+}
+
+static struct eio_session *peers_take_over(void *user, struct transport *transport,
+                                           const char sid[EIO_SID_BYTES], struct bytes handover,
+                                           struct eio_probe *probe, bool *ret_awaits,
+                                           uint64_t now_ms)
+{
+    struct contract_handover *decoded = contract_decode_handover(handover);
+    struct client *client = decoded == NULL
+                                ? NULL
+                                : hub_take_over(((struct gateway *)user)->hub, transport, sid,
+                                                decoded, probe, ret_awaits, now_ms);
+    contract_free(decoded);
+    if (client == NULL) {
+        LOG(LOG_WARN, "handover_malformed", F_INT("bytes", handover.len));
+        return NULL;
+    }
+    return client_session(client);
+}
+
+static bool peers_on_forward(void *user, struct eio_session *session, struct bytes payload,
+                             uint64_t now_ms)
+{
+    (void)user;
+    struct contract_moved_outcome *outcome = contract_decode_moved_outcome(payload);
+    enum hub_forward_result result = hub_on_forward(client_of_session(session), outcome, now_ms);
+    contract_free(outcome);
+    if (result == HUB_FORWARD_LOST) {
+        eio_session_close(session, EIO_CLOSE_SERVER, WS_CLOSE_GOING_AWAY, now_ms);
+    }
+    return result == HUB_FORWARD_AWAITS;
+}
+
 /* --- the admin port --------------------------------------------------------------------------------------------- */
 
 static void write_unready(void *user, struct buf *out)
@@ -208,8 +277,9 @@ static void on_drain_tick(struct timer *timer, uint64_t now_ms)
             gateway->drain_clients - (size_t)(gateway->drain_clients * passed / all);
         engine_close_some(gateway->engine, open > may_be_left ? open - may_be_left : 0);
     }
+    bool is_idle = open == 0 && engine_relayed_count(gateway->engine) == 0;
     bool is_done =
-        open == 0 && (hub_sends_in_flight(gateway->hub) == 0 || passed >= all + DRAIN_SENDS_MS);
+        is_idle && (hub_sends_in_flight(gateway->hub) == 0 || passed >= all + DRAIN_SENDS_MS);
     if (is_done || passed >= all + DRAIN_SENDS_MS + ENGINE_LINGER_MS) {
         gateway->is_over = true;
     } else {
@@ -351,6 +421,7 @@ static bool start_hub(struct gateway *gateway, struct buf *ret_error)
         .publish = world_publish,
         .flush = world_flush,
         .on_upgraded = world_on_upgraded,
+        .forward = world_forward,
         .tell = world_tell,
         .wall_ms = world_wall_ms,
     };
@@ -360,8 +431,19 @@ static bool start_hub(struct gateway *gateway, struct buf *ret_error)
         .on_room_event = on_room_event,
         .on_append_reply = on_append_reply,
         .on_query_reply = on_query_reply,
+        .on_peer_request = on_peer_request,
+        .on_peer_answer = on_peer_answer,
         .on_restored = on_restored,
     };
+    gateway->peers = (struct engine_peers){
+        .user = gateway,
+        .ask = peers_ask,
+        .answer = peers_answer,
+        .hand_over = peers_hand_over,
+        .take_over = peers_take_over,
+        .on_forward = peers_on_forward,
+    };
+    memcpy(gateway->peers.id, settings.gateway_id, CONTRACT_GATEWAY_ID_BYTES);
     struct bytes id = bytes_of(settings.gateway_id, HUB_GATEWAY_ID_BYTES);
     gateway->bus = bus_new(gateway->loop, gateway->config->nats_url, id, &callbacks, ret_error);
     if (gateway->bus != NULL) {
@@ -390,6 +472,7 @@ static bool start_engine(struct gateway *gateway, struct buf *ret_error)
         return false;
     }
     struct engine_settings settings = {
+        .peers = &gateway->peers,
         .eio = hub_eio_settings(gateway->hub),
         .timers = &gateway->timers,
         .cors = &gateway->cors,

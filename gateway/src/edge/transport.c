@@ -18,12 +18,43 @@ static bool holds_slot(const struct transport *transport)
 }
 
 /* Takes the GET that waits. */
-static h2o_req_t *take_get(struct transport *transport)
+static struct asker take_get(struct transport *transport)
 {
-    h2o_req_t *get = transport->get;
-    watch_end(transport);
+    struct poll *poll = transport->get;
+    struct asker asker = {.req = poll->watched.req, .asked = poll->asked};
+    if (asker.req != NULL) {
+        watch_end(transport->engine, &poll->watched);
+    }
     transport->get = NULL;
-    return get;
+    free(poll);
+    return asker;
+}
+
+static void on_aborted(struct watched *watched, uint64_t now_ms)
+{
+    struct poll *poll = CONTAINER_OF(watched, struct poll, watched);
+    watched->req->http1_is_persistent = 0;
+    transport_on_get_aborted(poll->transport, now_ms);
+}
+
+void transport_wait(struct transport *transport, struct asker asker)
+{
+    ASSERT(transport->get == NULL);
+    struct poll *poll = mem_alloc(sizeof(*poll));
+    *poll = (struct poll){
+        .watched = {.req = asker.req, .on_aborted = on_aborted},
+        .asked = asker.asked,
+        .transport = transport,
+    };
+    transport->get = poll;
+    if (asker.req != NULL) {
+        watch_begin(transport->engine, &poll->watched);
+    }
+}
+
+void transport_answer_get(struct transport *transport, struct bytes payload)
+{
+    engine_answer(transport->engine, take_get(transport), VERDICT_PAYLOAD, payload);
 }
 
 void transport_doom(struct transport *transport)
@@ -34,6 +65,8 @@ void transport_doom(struct transport *transport)
     struct engine *engine = transport->engine;
     engine->open_count -= holds_slot(transport);
     transport->state = TRANSPORT_DOOMED;
+    owner_end_claim(transport);
+    relay_forget_moved(engine, transport->awaits);
     list_leave(&transport->unfinished);
     list_leave(&transport->link);
     list_append(&engine->doomed, &transport->link);
@@ -99,8 +132,11 @@ static void flush_poll(struct transport *transport)
     struct buf payload = BUF_INIT;
     if (transport->get != NULL &&
         eio_session_poll(session, &payload, ENGINE_POLL_BYTES_MAX, clock_monotonic_ms())) {
-        engine_answer_get(transport->engine, take_get(transport), buf_bytes(&payload));
+        transport_answer_get(transport, buf_bytes(&payload));
         buf_release(&payload);
+    }
+    if (session->state != EIO_STATE_OPEN) {
+        owner_end_claim(transport);
     }
     if (session->state == EIO_STATE_CLOSED && transport->get == NULL && transport->socket == NULL) {
         transport_doom(transport);
@@ -110,10 +146,8 @@ static void flush_poll(struct transport *transport)
 void transport_on_get_aborted(struct transport *transport, uint64_t now_ms)
 {
     transport->engine->stats.aborted_polls++;
-    h2o_req_t *get = take_get(transport);
-    get->http1_is_persistent = 0;
-    engine_answer_get(transport->engine, get,
-                      (struct bytes){0}); /* nobody reads it, but libh2o is done with it */
+    transport_answer_get(transport,
+                         (struct bytes){0}); /* nobody reads it, but libh2o is done with it */
     eio_session_transport_closed(transport->session, now_ms);
     flush_poll(transport);
 }
@@ -209,21 +243,63 @@ void transport_begin_websocket(struct transport *transport, h2o_socket_t *socket
     receive(transport);
 }
 
+/* @probe's WebSocket is the session's. What it has read already is handed over by upgrade.c. */
+static void take_socket(struct transport *transport, struct eio_probe *probe)
+{
+    transport->socket = upgrade_take_socket(probe);
+    transport->socket->data = transport;
+    h2o_socket_read_start(transport->socket, on_read);
+}
+
 /* --- life --------------------------------------------------------------------------------------------------------- */
 
-struct transport *transport_new(struct engine *engine, enum eio_transport type,
-                                h2o_socket_t *socket)
+static struct transport *transport_alloc(struct engine *engine)
 {
     struct transport *transport = mem_alloc_zeroed(sizeof(*transport));
     transport->engine = engine;
     transport->state = TRANSPORT_OPEN;
     list_init(&transport->link);
     list_init(&transport->unfinished);
+    return transport;
+}
+
+/* @transport has a session from now on. */
+static void begin(struct transport *transport)
+{
+    struct engine *engine = transport->engine;
     list_append(&engine->open, &transport->link);
     engine->open_count++;
+    map_add(&engine->by_sid, transport);
+}
+
+struct transport *transport_take_over(struct engine *engine, const char sid[EIO_SID_BYTES],
+                                      struct bytes handover, struct eio_probe *probe,
+                                      bool *ret_awaits)
+{
+    if (map_get(&engine->by_sid, bytes_of(sid, EIO_SID_BYTES)) != NULL) {
+        return NULL;
+    }
+    const struct engine_peers *peers = engine->settings.peers;
+    struct transport *transport = transport_alloc(engine);
+    transport->session = peers->take_over(peers->user, transport, sid, handover, probe, ret_awaits,
+                                          clock_monotonic_ms());
+    if (transport->session == NULL) {
+        free(transport);
+        return NULL;
+    }
+    begin(transport);
+    engine->stats.taken_over++;
+    take_socket(transport, probe);
+    return transport;
+}
+
+struct transport *transport_new(struct engine *engine, enum eio_transport type,
+                                h2o_socket_t *socket)
+{
+    struct transport *transport = transport_alloc(engine);
     transport->session =
         engine->callbacks.open(engine->callbacks.user, transport, type, clock_monotonic_ms());
-    map_add(&engine->by_sid, transport);
+    begin(transport);
     if (socket != NULL) {
         transport_begin_websocket(transport, socket);
     }
@@ -246,11 +322,7 @@ void engine_flush(struct transport *transport)
 void engine_on_upgraded(struct transport *transport, struct eio_probe *probe)
 {
     transport->engine->stats.upgraded++;
-    h2o_socket_t *socket = upgrade_take_socket(probe);
-    transport->socket = socket;
-    socket->data = transport;
-    h2o_socket_read_start(socket,
-                          on_read); /* what it has read already is handed over by upgrade.c */
+    take_socket(transport, probe);
 }
 
 bool engine_go_on(struct engine *engine)
@@ -270,7 +342,7 @@ static void transport_free(struct transport *transport)
 {
     struct engine *engine = transport->engine;
     if (transport->get != NULL) {
-        engine_answer_get(engine, take_get(transport), (struct bytes){0});
+        transport_answer_get(transport, (struct bytes){0});
     }
     eio_session_transport_closed(transport->session, clock_monotonic_ms());
     ASSERT(map_remove(&engine->by_sid, transport_key(transport)) == transport);

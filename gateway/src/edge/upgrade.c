@@ -12,7 +12,8 @@ struct upgrade {
     h2o_socket_t *socket; /* NULL: the session has it now */
     struct list link;     /* engine.upgrades */
     struct list dirty;    /* engine.dirty_upgrades */
-    bool is_blocked, is_over;
+    struct ask *ask;      /* the session is a peer's: what was asked there */
+    bool is_over;
     struct eio_probe probe;
 };
 
@@ -28,7 +29,24 @@ static void on_output(struct eio_probe *probe)
     wake(CONTAINER_OF(probe, struct upgrade, probe));
 }
 
-static const struct eio_probe_callbacks callbacks = {.on_output = on_output};
+static void on_probe(struct eio_probe *probe, uint64_t now_ms)
+{
+    (void)now_ms;
+    struct upgrade *upgrade = CONTAINER_OF(probe, struct upgrade, probe);
+    relay_go_on(upgrade->engine, upgrade->ask, CONTRACT_PEER_PROBE);
+}
+
+/* Until the session is here, nothing is read: what comes now is the session's. */
+static void on_upgrade(struct eio_probe *probe, uint64_t now_ms)
+{
+    (void)now_ms;
+    struct upgrade *upgrade = CONTAINER_OF(probe, struct upgrade, probe);
+    h2o_socket_read_stop(upgrade->socket);
+    relay_go_on(upgrade->engine, upgrade->ask, CONTRACT_PEER_MOVE);
+}
+
+static const struct eio_probe_callbacks callbacks = {
+    .on_output = on_output, .on_probe = on_probe, .on_upgrade = on_upgrade};
 
 /* Nothing more is to come of it: upgrades_flush() frees it. */
 static void end(struct upgrade *upgrade)
@@ -40,14 +58,13 @@ static void end(struct upgrade *upgrade)
     wake(upgrade);
 }
 
-static void on_writable(h2o_socket_t *socket, const char *error)
+/* What the socket has read behind "5" are the session's first packets. */
+static void hand_rest(struct eio_session *session, h2o_socket_t *socket)
 {
-    struct upgrade *upgrade = socket->data;
-    upgrade->is_blocked = false;
-    if (error != NULL) {
-        end(upgrade);
-    } else {
-        wake(upgrade);
+    if (socket->input->size > 0) {
+        size_t taken = eio_session_receive(session, socket->input->bytes, socket->input->size,
+                                           clock_monotonic_ms());
+        h2o_buffer_consume(&socket->input, taken);
     }
 }
 
@@ -67,10 +84,28 @@ static void on_read(h2o_socket_t *socket, const char *error)
         return;
     }
     end(upgrade);
-    if (socket->input->size > 0) { /* behind "5": the session's first packets */
-        taken = eio_session_receive(session, socket->input->bytes, socket->input->size,
-                                    clock_monotonic_ms());
-        h2o_buffer_consume(&socket->input, taken);
+    hand_rest(session, socket);
+}
+
+static struct upgrade *upgrade_alloc(struct engine *engine, h2o_socket_t *socket)
+{
+    struct upgrade *upgrade = mem_alloc_zeroed(sizeof(*upgrade));
+    upgrade->engine = engine;
+    upgrade->socket = socket;
+    socket->data = upgrade;
+    list_init(&upgrade->link);
+    list_init(&upgrade->dirty);
+    list_append(&engine->upgrades, &upgrade->link);
+    engine->stats.websockets++;
+    return upgrade;
+}
+
+static void start_reading(struct upgrade *upgrade)
+{
+    h2o_socket_t *socket = upgrade->socket;
+    h2o_socket_read_start(socket, on_read);
+    if (socket->input->size > 0) {
+        on_read(socket, NULL);
     }
 }
 
@@ -81,20 +116,56 @@ void upgrade_new(struct engine *engine, const char sid[EIO_SID_BYTES], h2o_socke
         h2o_socket_close(socket); /* it ended while the upgrade was answered */
         return;
     }
-    struct upgrade *upgrade = mem_alloc_zeroed(sizeof(*upgrade));
-    upgrade->engine = engine;
-    upgrade->socket = socket;
-    socket->data = upgrade;
-    list_init(&upgrade->link);
-    list_init(&upgrade->dirty);
-    list_append(&engine->upgrades, &upgrade->link);
-    engine->stats.websockets++;
+    struct upgrade *upgrade = upgrade_alloc(engine, socket);
     eio_probe_open(&upgrade->probe, transport->session, engine->settings.eio, &callbacks,
                    clock_monotonic_ms());
-    h2o_socket_read_start(socket, on_read);
-    if (socket->input->size > 0) {
-        on_read(socket, NULL);
+    start_reading(upgrade);
+}
+
+struct upgrade *upgrade_new_elsewhere(struct engine *engine, struct ask *ask, h2o_socket_t *socket)
+{
+    struct upgrade *upgrade = upgrade_alloc(engine, socket);
+    upgrade->ask = ask;
+    eio_probe_open(&upgrade->probe, NULL, engine->settings.eio, &callbacks, clock_monotonic_ms());
+    if (ask == NULL) {
+        eio_probe_close(&upgrade->probe);
     }
+    return upgrade;
+}
+
+void upgrade_start(struct upgrade *upgrade)
+{
+    start_reading(upgrade);
+}
+
+void upgrade_on_probed(struct upgrade *upgrade)
+{
+    eio_probe_answer(&upgrade->probe);
+}
+
+void upgrade_on_over(struct upgrade *upgrade)
+{
+    upgrade->ask = NULL;
+    eio_probe_close(&upgrade->probe);
+}
+
+struct transport *upgrade_on_moved(struct upgrade *upgrade, const char sid[EIO_SID_BYTES],
+                                   struct bytes handover, bool *ret_awaits)
+{
+    upgrade->ask = NULL;
+    struct transport *transport = NULL;
+    if (upgrade->probe.state == EIO_PROBE_MOVING) {
+        transport =
+            transport_take_over(upgrade->engine, sid, handover, &upgrade->probe, ret_awaits);
+    }
+    if (transport == NULL) {
+        eio_probe_close(&upgrade->probe);
+        return NULL;
+    }
+    upgrade->is_over = true;
+    wake(upgrade);
+    hand_rest(transport->session, transport->socket);
+    return transport;
 }
 
 h2o_socket_t *upgrade_take_socket(struct eio_probe *probe)
@@ -109,6 +180,9 @@ static void upgrade_free(struct upgrade *upgrade)
 {
     list_leave(&upgrade->link);
     list_leave(&upgrade->dirty);
+    if (upgrade->ask != NULL) {
+        relay_cancel(upgrade->engine, upgrade->ask);
+    }
     eio_probe_release(&upgrade->probe);
     if (upgrade->socket != NULL) {
         upgrade->engine->stats.websockets--;
@@ -117,26 +191,22 @@ static void upgrade_free(struct upgrade *upgrade)
     free(upgrade);
 }
 
+/* A probe's answers are a few bytes: whoever does not read them is not waited for. */
 static void flush(struct upgrade *upgrade)
 {
     struct iovec pieces[PIECES_MAX];
     size_t count;
-    while (!upgrade->is_over && !upgrade->is_blocked && upgrade->socket != NULL &&
+    while (!upgrade->is_over && upgrade->socket != NULL &&
            (count = eio_probe_peek(&upgrade->probe, pieces, PIECES_MAX)) > 0) {
         size_t written = 0;
         enum websocket_write result = websocket_write(upgrade->socket, pieces, count, &written);
-        if (result == WEBSOCKET_FAILED) {
+        if (result != WEBSOCKET_WRITTEN) {
             upgrade->is_over = true;
             break;
         }
         eio_probe_advance(&upgrade->probe, written);
-        if (result == WEBSOCKET_BLOCKED) {
-            upgrade->is_blocked = true;
-            h2o_socket_notify_write(upgrade->socket, on_writable);
-        }
     }
-    bool is_closed = upgrade->probe.state == EIO_PROBE_CLOSED && !upgrade->is_blocked;
-    if (upgrade->is_over || is_closed) {
+    if (upgrade->is_over || upgrade->probe.state == EIO_PROBE_CLOSED) {
         upgrade_free(upgrade);
     }
 }

@@ -1,4 +1,4 @@
-/* watch.c - an epoll set of the sockets whose GETs wait; the set itself is one descriptor of the loop. */
+/* watch.c - an epoll set of the sockets whose requests wait; the set itself is one descriptor of the loop. */
 #include "engine_impl.h"
 
 #include "base/clock.h"
@@ -18,7 +18,8 @@ static void on_events(h2o_socket_t *socket, const char *error)
     struct epoll_event events[EVENTS_PER_TURN];
     int count = error != NULL ? 0 : epoll_wait(engine->watch_fd, events, EVENTS_PER_TURN, 0);
     for (int i = 0; i < count; i++) {
-        transport_on_get_aborted(events[i].data.ptr, clock_monotonic_ms());
+        struct watched *watched = events[i].data.ptr;
+        watched->on_aborted(watched, clock_monotonic_ms());
     }
 }
 
@@ -37,14 +38,13 @@ void watch_release(struct engine *engine)
     h2o_socket_close(engine->watch);
 }
 
-void watch_begin(struct transport *transport)
+void watch_begin(struct engine *engine, struct watched *watched)
 {
-    struct epoll_event event = {.events = EPOLLRDHUP, .data.ptr = transport};
-    int fd = socket_of(transport->get);
-    ASSERT(epoll_ctl(transport->engine->watch_fd, EPOLL_CTL_ADD, fd, &event) == 0);
+    struct epoll_event event = {.events = EPOLLRDHUP, .data.ptr = watched};
+    ASSERT(epoll_ctl(engine->watch_fd, EPOLL_CTL_ADD, socket_of(watched->req), &event) == 0);
 }
 
-void watch_end(struct transport *transport)
+void watch_end(struct engine *engine, struct watched *watched)
 {
-    epoll_ctl(transport->engine->watch_fd, EPOLL_CTL_DEL, socket_of(transport->get), NULL);
+    epoll_ctl(engine->watch_fd, EPOLL_CTL_DEL, socket_of(watched->req), NULL);
 }
