@@ -3,24 +3,13 @@
  */
 import assert from 'node:assert/strict';
 import { ownEcho } from './harness/echo.mjs';
-import { CLIENTS, someone, someoneIn } from './harness/person.mjs';
+import { CLIENTS, WAYS, someone, someoneIn } from './harness/person.mjs';
 import { promise } from './harness/promise.mjs';
 import { anyStack, freshRoom } from './harness/stack.mjs';
 import { eventually, within } from './harness/wait.mjs';
 
 const echo = ownEcho('sio-echo', { 'ping-interval': 300, 'ping-timeout': 200 });
 const stack = anyStack();
-
-/** What a client may be told of transports, and which one it ends up with. */
-const WAYS = {
-    polling_only: [{ transports: ['polling'] }, 'polling'],
-    websocket_only: [{ transports: ['websocket'] }, 'websocket'],
-    its_defaults: [{}, 'websocket'],
-    upgrade_false: [{ upgrade: false }, 'polling'],
-    websocket_first: [{ transports: ['websocket', 'polling'] }, 'websocket'],
-    tryAllTransports: [{ tryAllTransports: true, transports: ['websocket', 'polling'] }, 'websocket'],
-    rememberUpgrade: [{ rememberUpgrade: true }, 'websocket'],
-};
 
 /** A client of sio-echo that has joined a namespace. */
 async function joined(t, io, options = {}, namespace = '/') {

@@ -16,7 +16,8 @@ export class Door {
     /**
      * Opens a door on a free port of the loopback.
      *
-     * @param {() => (number | null)} target tells the port that a new connection leads to; null refuses it
+     * @param {() => (number | string | null)} target tells the port, or the path of a Unix socket, that a new connection
+     *     leads to; null refuses it
      */
     static async open(target) {
         const door = new Door();
@@ -87,13 +88,14 @@ export class Door {
     }
 
     #enter(client) {
-        const port = this.#target();
-        if (port === null) {
+        const target = this.#target();
+        if (target === null) {
             client.on('error', () => {});
             client.resetAndDestroy();
             return;
         }
-        const server = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+        const place = typeof target === 'string' ? { path: target } : { port: target, host: '127.0.0.1' };
+        const server = net.connect({ ...place, allowHalfOpen: true });
         const passage = { client, server, isFrozen: false };
         this.#passages.add(passage);
         for (const [socket, other] of [

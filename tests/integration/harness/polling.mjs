@@ -73,6 +73,12 @@ export class Polling {
         return polling;
     }
 
+    /** The same session by way of another server: what is asked here goes there. */
+    at(url) {
+        const { t, path, handshake, agent } = this;
+        return Object.assign(new Polling(), { t, url, path, handshake, agent });
+    }
+
     get target() {
         const sid = this.handshake ? `&sid=${this.handshake.sid}` : '';
         return `${this.path}?EIO=4&transport=polling${sid}`;

@@ -10,6 +10,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before } from 'node:test';
+import { HaProxy } from './balancer.mjs';
 import { Door } from './door.mjs';
 import { printLogs, runningStacks } from './logs.mjs';
 import { Nats } from './nats.mjs';
@@ -28,6 +29,8 @@ export class Stack {
     postgres = null;
     /** @type {Nats | null} */
     nats = null;
+    /** In front of the gateways, where it was wished for. @type {HaProxy | null} */
+    haproxy = null;
     /** Whether the processes are ours to kill and to look into. */
     isOwn = true;
     /** One door for each gateway, whose address stays when the gateway is started again. @type {Door[]} */
@@ -44,8 +47,9 @@ export class Stack {
      * @param {number} [shape.stores]
      * @param {Record<string, string>} [shape.gatewayEnv] settings of every gateway
      * @param {Record<string, string>} [shape.storeEnv] settings of every store-service
+     * @param {boolean} [shape.haproxy] whether to start one
      */
-    async start({ gateways = 2, stores = 1, gatewayEnv = {}, storeEnv = {} } = {}) {
+    async start({ gateways = 2, stores = 1, gatewayEnv = {}, storeEnv = {}, haproxy = false } = {}) {
         runningStacks.add(this);
         await sweep();
         this.#folder = await mkdtemp(path.join(tmpdir(), `${FOLDER_PREFIX}${process.pid}-`));
@@ -60,6 +64,7 @@ export class Stack {
             this.doors.push(await Door.open(() => (gateway.child?.isRunning ? gateway.port : null)));
         }
         await Promise.all([...this.stores, ...this.gateways].map((program) => program.start()));
+        if (haproxy) this.haproxy = await HaProxy.start(this);
     }
 
     /** Addresses of the gateways: their doors, in a stack of our own. */
