@@ -342,6 +342,42 @@ static void read_frames(struct fake_client *client)
 
 /* --- the socket --- */
 
+enum { SEPARATOR = 0x1E, POLL_BYTES_MAX = 256 * 1024 };
+
+static void read_payload(struct fake_client *client, struct bytes payload)
+{
+    while (payload.len > 0) {
+        const char *end = memchr(payload.data, SEPARATOR, payload.len);
+        size_t len = end != NULL ? (size_t)(end - payload.data) : payload.len;
+        struct bytes packet = bytes_of(payload.data, len);
+        payload = bytes_skip(payload, end != NULL ? len + 1 : len);
+        if (packet.data[0] == EIO_MESSAGE) {
+            on_packet(client, bytes_skip(packet, 1));
+        } else if (packet.data[0] == EIO_CLOSE) {
+            note(client, NULL, "closed");
+        } else if (packet.data[0] != EIO_OPEN && packet.data[0] != EIO_NOOP) {
+            fake_failed("a payload with %.*s", BYTES_FMT(packet));
+        }
+    }
+}
+
+/* A client that polls always has a GET that waits, as long as its window is open. */
+static void flush_poll(struct fake_client *client)
+{
+    struct eio_session *session = client_session(client->client);
+    struct buf payload = BUF_INIT;
+    while (client->window_left > 0 &&
+           eio_session_poll(session, &payload, POLL_BYTES_MAX, client->world->now_ms)) {
+        client->window_left -= MIN_OF(client->window_left, payload.len);
+        read_payload(client, buf_bytes(&payload));
+        buf_clear(&payload);
+        if (session->state != EIO_STATE_OPEN) {
+            break;
+        }
+    }
+    buf_release(&payload);
+}
+
 /* Takes what the socket takes of one write; returns whether all was taken. */
 static bool write_once(struct fake_client *client, const struct iovec *pieces, size_t count,
                        size_t *ret_taken)
@@ -364,7 +400,10 @@ void fake_client_flush(struct fake_client *client)
 {
     struct eio_session *session = client_session(client->client);
     struct iovec pieces[PIECES];
-    while (client->window_left > 0) {
+    if (client->is_polling) {
+        flush_poll(client);
+    }
+    while (!client->is_polling && client->window_left > 0) {
         size_t taken, count = eio_session_peek(session, pieces, PIECES);
         if (count == 0) {
             break;
@@ -398,6 +437,7 @@ static void let_go(struct fake_client *client)
     eio_session_transport_closed(client_session(gone), client->world->now_ms);
     hub_client_free(client->gateway->hub, gone);
     client->drains_at_ms = 0;
+    client->awaits_from = NULL;
     buf_release(&client->input);
     for (size_t i = 0; i < client->place_count; i++) {
         client->places[i].is_joined = false;
@@ -412,7 +452,9 @@ void fake_client_reap(struct fake_client *client)
     }
     struct iovec piece;
     struct eio_session *session = client_session(client->client);
-    if (session->state != EIO_STATE_OPEN && eio_session_peek(session, &piece, 1) == 0) {
+    if (client->is_polling
+            ? session->state == EIO_STATE_CLOSED
+            : session->state != EIO_STATE_OPEN && eio_session_peek(session, &piece, 1) == 0) {
         if (session->state == EIO_STATE_CLOSED && client->input.len > 0) {
             note(client, NULL, "cut off");
         }
@@ -455,8 +497,18 @@ void fake_client_connect(struct fake_client *client, struct fake_gateway *gatewa
 {
     ASSERT(client->client == NULL && gateway->hub != NULL);
     client->gateway = gateway;
+    client->is_polling = false;
     client->window_left = client->window;
     client->client = hub_client_open(gateway->hub, client, EIO_WEBSOCKET, client->world->now_ms);
+}
+
+void fake_client_connect_polling(struct fake_client *client, struct fake_gateway *gateway)
+{
+    ASSERT(client->client == NULL && gateway->hub != NULL);
+    client->gateway = gateway;
+    client->is_polling = true;
+    client->window_left = client->window;
+    client->client = hub_client_open(gateway->hub, client, EIO_POLLING, client->world->now_ms);
 }
 
 static void say(struct fake_client *client, struct bytes packet)
@@ -464,12 +516,111 @@ static void say(struct fake_client *client, struct bytes packet)
     struct buf message = BUF_INIT, frame = BUF_INIT;
     buf_append_char(&message, EIO_MESSAGE);
     buf_append_bytes(&message, packet);
+    if (client->is_polling) {
+        enum eio_post_result result = eio_session_post(client_session(client->client),
+                                                       buf_bytes(&message), client->world->now_ms);
+        ASSERT(result == EIO_POST_OK);
+        buf_release(&message);
+        return;
+    }
     client_append_frame(&frame, CLIENT_FIN | WS_TEXT, buf_bytes(&message));
     size_t taken = eio_session_receive(client_session(client->client), frame.data, frame.len,
                                        client->world->now_ms);
     ASSERT(taken == frame.len);
     buf_release(&message);
     buf_release(&frame);
+}
+
+/* --- moving --- */
+
+static void ignore_probe(struct eio_probe *probe)
+{
+    (void)probe;
+}
+
+static void on_probe(struct eio_probe *probe, uint64_t now_ms)
+{
+    (void)now_ms;
+    eio_probe_answer(probe);
+}
+
+static void on_upgrade(struct eio_probe *probe, uint64_t now_ms)
+{
+    (void)now_ms;
+    ASSERT(probe->state == EIO_PROBE_MOVING);
+}
+
+static void say_to_probe(struct eio_probe *probe, struct bytes text, uint64_t now_ms)
+{
+    struct buf frame = BUF_INIT;
+    client_append_frame(&frame, CLIENT_FIN | WS_TEXT, text);
+    size_t taken = eio_probe_receive(probe, frame.data, frame.len, now_ms);
+    ASSERT(taken == frame.len);
+    buf_release(&frame);
+}
+
+void fake_client_upgrade(struct fake_client *client, struct fake_gateway *gateway)
+{
+    static const struct eio_probe_callbacks CALLBACKS = {
+        .on_output = ignore_probe, .on_probe = on_probe, .on_upgrade = on_upgrade};
+    struct fake_gateway *from = client->gateway;
+    struct client *old = client->client;
+    struct eio_session *session = client_session(old);
+    uint64_t now_ms = client->world->now_ms;
+    ASSERT(client->is_polling && from != gateway && session->state == EIO_STATE_OPEN);
+    bool is_probed = eio_session_upgrade_claim(session) && eio_session_upgrade_probed(session);
+    ASSERT(is_probed);
+    struct eio_probe probe;
+    eio_probe_open(&probe, NULL, hub_eio_settings(gateway->hub), &CALLBACKS, now_ms);
+    say_to_probe(&probe, BYTES("2probe"), now_ms);
+    eio_probe_advance(&probe, probe.outbox.len);
+    say_to_probe(&probe, BYTES("5"), now_ms);
+
+    struct contract_peer_key key = {.number = ++client->world->last_move};
+    memcpy(key.gateway, "gw0-0000", sizeof(key.gateway));
+    key.gateway[2] = (char)('0' + gateway->index);
+    struct buf handover = BUF_INIT;
+    char sid[EIO_SID_BYTES];
+    memcpy(sid, session->sid, EIO_SID_BYTES);
+    bool follows = false, awaits = false;
+    bool is_handed = hub_hand_over(from->hub, old, &key, &handover, &follows, now_ms);
+    ASSERT(is_handed && session->state == EIO_STATE_CLOSED);
+    hub_client_free(from->hub, old);
+    struct contract_handover *decoded = contract_decode_handover(buf_bytes(&handover));
+    ASSERT(decoded != NULL);
+    client->gateway = gateway;
+    client->is_polling = false;
+    client->client = hub_take_over(gateway->hub, client, sid, decoded, &probe, &awaits, now_ms);
+    ASSERT(client->client != NULL && awaits == follows);
+    client->move = key.number;
+    client->awaits_from = awaits ? from : NULL;
+    contract_free(decoded);
+    buf_release(&handover);
+    eio_probe_release(&probe);
+}
+
+void fake_client_on_forward(struct fake_world *world, uint64_t move, struct bytes payload,
+                            bool is_lost)
+{
+    for (size_t i = 0; i < world->client_count; i++) {
+        struct fake_client *client = world->clients[i];
+        if (client->awaits_from == NULL || client->move != move) {
+            continue;
+        }
+        struct contract_moved_outcome *outcome =
+            is_lost ? NULL : contract_decode_moved_outcome(payload);
+        enum hub_forward_result result =
+            outcome == NULL ? HUB_FORWARD_LOST
+                            : hub_on_forward(client->client, outcome, world->now_ms);
+        contract_free(outcome);
+        if (result != HUB_FORWARD_AWAITS) {
+            client->awaits_from = NULL;
+        }
+        if (result == HUB_FORWARD_LOST) {
+            eio_session_close(client_session(client->client), EIO_CLOSE_SERVER, WS_CLOSE_GOING_AWAY,
+                              world->now_ms);
+        }
+    }
 }
 
 void fake_client_say(struct fake_client *client, const char *format, ...)

@@ -6,7 +6,17 @@
 
 enum { FLUSHES_PER_TURN_MAX = 10000, START_MS = 1000000, STEPS_MAX = 20000000 };
 
-enum mail_type { MAIL_APPEND, MAIL_QUERY, MAIL_APPEND_REPLY, MAIL_QUERY_REPLY, MAIL_ROOM_EVENT };
+enum mail_type {
+    MAIL_APPEND,
+    MAIL_QUERY,
+    MAIL_APPEND_REPLY,
+    MAIL_QUERY_REPLY,
+    MAIL_ROOM_EVENT,
+    MAIL_FORWARD,
+    MAIL_FORWARD_LOST
+};
+
+enum { LOST_FOUND_OUT_MS = 1000 };
 
 /* A message on the bus. */
 struct fake_mail {
@@ -60,6 +70,11 @@ static void post(struct fake_gateway *gateway, enum mail_type type, uint64_t req
     mail->is_nobody = is_nobody;
     mail->at_ms = world->now_ms + faults->delay_min_ms +
                   fake_random(world, faults->delay_max_ms - faults->delay_min_ms + 1);
+    if (type == MAIL_FORWARD) { /* from one gateway to another, as everything on NATS, in order */
+        mail->at_ms = world->last_forward_ms = MAX_OF(mail->at_ms, world->last_forward_ms);
+    } else if (type == MAIL_FORWARD_LOST) {
+        mail->at_ms += LOST_FOUND_OUT_MS;
+    }
     buf_append_bytes(&mail->payload, payload);
     struct fake_mail **link = &world->mail;
     while (*link != NULL && (*link)->at_ms <= mail->at_ms) {
@@ -206,7 +221,12 @@ static void deliver(struct fake_world *world, struct fake_mail *mail)
     struct fake_gateway *gateway = mail->gateway;
     if (mail->type == MAIL_APPEND || mail->type == MAIL_QUERY) {
         store_receives(world, mail); /* also what a gateway sent that has died since */
-    } else if (gateway->hub != NULL && gateway->life == mail->life && !gateway->is_cut_off) {
+    } else if (gateway->hub == NULL || gateway->life != mail->life) {
+        return;
+    } else if (mail->type == MAIL_FORWARD || mail->type == MAIL_FORWARD_LOST) {
+        bool is_lost = mail->type == MAIL_FORWARD_LOST || gateway->is_cut_off;
+        fake_client_on_forward(world, mail->request, buf_bytes(&mail->payload), is_lost);
+    } else if (!gateway->is_cut_off) {
         gateway_receives(world, mail);
     }
 }
@@ -271,6 +291,17 @@ static void world_flush(void *user, struct client *client)
 {
     (void)user;
     fake_client_flush(client_transport(client));
+}
+
+static void world_forward(void *user, const struct contract_peer_key *to, struct bytes payload,
+                          bool is_last)
+{
+    (void)is_last;
+    struct fake_gateway *from = user;
+    struct fake_world *world = from->world;
+    struct fake_gateway *gateway = &world->gateways[to->gateway[2] - '0'];
+    bool is_lost = from->is_cut_off || fake_chance(world, world->faults.reply_lost);
+    post(gateway, is_lost ? MAIL_FORWARD_LOST : MAIL_FORWARD, to->number, false, payload);
 }
 
 static void world_tell(void *user, const struct hub_event *event)
@@ -353,6 +384,7 @@ struct fake_gateway *fake_gateway_start(struct fake_world *world, unsigned index
         .query = world_query,
         .publish = world_publish,
         .flush = world_flush,
+        .forward = world_forward,
         .tell = world_tell,
         .wall_ms = world_wall_ms,
     };
@@ -366,8 +398,11 @@ void fake_gateway_kill(struct fake_gateway *gateway)
     struct fake_world *world = gateway->world;
     gateway->is_cut_off = true;
     for (size_t i = 0; i < world->client_count; i++) {
-        if (world->clients[i]->gateway == gateway) {
-            fake_client_drop(world->clients[i]);
+        struct fake_client *client = world->clients[i];
+        if (client->gateway == gateway) {
+            fake_client_drop(client);
+        } else if (client->awaits_from == gateway) {
+            fake_client_on_forward(world, client->move, (struct bytes){0}, true);
         }
     }
     hub_free(gateway->hub);

@@ -75,6 +75,10 @@ struct fake_client {
     struct fake_world *world;
     struct fake_gateway *gateway;
     struct client *client; /* NULL: not connected */
+    bool is_polling;       /* long-polling, until fake_client_upgrade() */
+    /* It came from there by an upgrade, and what it had on its way has yet to be settled there. */
+    struct fake_gateway *awaits_from;
+    uint64_t move; /* number of that upgrade */
     char username[33];
     size_t write_max; /* bytes that the socket takes at a time */
     size_t window;    /* bytes that it takes in all before it is full, until fake_client_drain() */
@@ -104,7 +108,8 @@ struct fake_world {
     struct fake_client *clients[FAKE_CLIENTS_MAX];
     size_t client_count;
     struct fake_mail *mail;
-    uint64_t last_mail;
+    uint64_t last_move;
+    uint64_t last_forward_ms; /* what follows a client that moved arrives in its order */
     struct pid_keys keys;
 };
 
@@ -134,6 +139,12 @@ struct fake_client *fake_client_new(struct fake_world *world, const char *userna
 
 /* Opens a connection to @gateway. */
 void fake_client_connect(struct fake_client *client, struct fake_gateway *gateway);
+
+/* Opens a connection to @gateway that polls. */
+void fake_client_connect_polling(struct fake_client *client, struct fake_gateway *gateway);
+
+/* A client that polls goes on with a WebSocket to @gateway, which takes it over from the one that has it. */
+void fake_client_upgrade(struct fake_client *client, struct fake_gateway *gateway);
 
 /* The socket is gone, without a word. */
 void fake_client_drop(struct fake_client *client);
@@ -182,6 +193,10 @@ NORETURN void fake_failed(const char *format, ...) PRINTF(1, 2);
 
 /* What struct hub_world.flush does: hands over what the socket takes. */
 void fake_client_flush(struct fake_client *client);
+
+/* What world.forward() sent arrives. @is_lost: it did not, and that was found out. */
+void fake_client_on_forward(struct fake_world *world, uint64_t move, struct bytes payload,
+                            bool is_lost);
 
 /* At the end of a turn: a client whose session has ended, and has nothing left to write, is gone. */
 void fake_client_reap(struct fake_client *client);

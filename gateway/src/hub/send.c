@@ -529,7 +529,7 @@ struct send *send_new_elsewhere(struct member *member, const struct contract_han
                                 uint64_t now_ms)
 {
     struct send *send =
-        send_alloc(member, SEND_ELSEWHERE, handed->client_id, (struct bytes){0}, now_ms);
+        send_alloc(member, SEND_ELSEWHERE, handed->client_id, BYTES(""), now_ms);
     send->has_ack = handed->has_ack;
     send->ack_id = handed->ack_id;
     send->is_own_id = handed->client_id.len == 0;
