@@ -118,7 +118,11 @@ static void connect_person(struct cluster *cluster, struct person *person, bool 
     if (gateway->hub == NULL) {
         return;
     }
-    fake_client_connect(person->client, gateway);
+    if (fake_chance(&cluster->world, 40)) {
+        fake_client_connect_polling(person->client, gateway);
+    } else {
+        fake_client_connect(person->client, gateway);
+    }
     for (unsigned r = 0; r < cluster->room_count; r++) {
         if (is_back) {
             fake_client_rejoin(person->client, namespace_of(r));
@@ -254,14 +258,29 @@ static void change_socket(struct cluster *cluster, struct fake_client *client)
     fake_client_drain(client);
 }
 
+/* A client that polls goes on with a WebSocket to another gateway. */
+static void upgrade_elsewhere(struct cluster *cluster, struct fake_client *client)
+{
+    struct fake_gateway *gateway = &cluster->world.gateways[draw(cluster, cluster->gateway_count)];
+    bool may_move = client->client != NULL && client->is_polling && gateway->hub != NULL &&
+                    gateway != client->gateway &&
+                    client_session(client->client)->state == EIO_STATE_OPEN;
+    if (may_move) {
+        say(cluster, "a client upgrades at gateway", gateway->index);
+        fake_client_upgrade(client, gateway);
+    }
+}
+
 static void something_happens(struct cluster *cluster)
 {
     struct person *person = &cluster->people[draw(cluster, cluster->people_count)];
     uint64_t dice = draw(cluster, 100);
-    if (dice < 60) {
+    if (dice < 54) {
         for (uint64_t n = 1 + draw(cluster, 4); n > 0; n--) {
             write_something(cluster, person);
         }
+    } else if (dice < 60) {
+        upgrade_elsewhere(cluster, person->client);
     } else if (dice < 72) {
         change_socket(cluster, person->client);
     } else if (dice < 84) {
