@@ -2,7 +2,7 @@
  * contract_fuzz.c - whatever arrives from NATS, the decoders return an object or NULL; and what
  * they return can be encoded and decoded again. The first byte of the input chooses the decoder.
  */
-#include "proto/contract.h"
+#include "proto/contract_peer.h"
 
 #include <stdlib.h>
 
@@ -32,12 +32,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     struct bytes payload = bytes_of((const char *)data + 1, size - 1);
-    switch (data[0] % 5) {
+    switch (data[0] % 9) {
     case 0: CHECK_AGAIN(append, payload); break;
     case 1: CHECK_AGAIN(append_reply, payload); break;
     case 2: CHECK_AGAIN(room_event, payload); break;
     case 3: CHECK_AGAIN(query, payload); break;
     case 4: CHECK_AGAIN(query_reply, payload); break;
+    case 5: CHECK_AGAIN(peer_request, payload); break;
+    case 6: CHECK_AGAIN(peer_answer, payload); break;
+    case 7: CHECK_AGAIN(handover, payload); break;
+    case 8: CHECK_AGAIN(moved_outcome, payload); break;
     }
     return 0;
 }

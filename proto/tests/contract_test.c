@@ -1,4 +1,4 @@
-#include "proto/contract.h"
+#include "proto/contract_peer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -471,6 +471,151 @@ static void the_longest_room_name_fits_in_a_subject(void **state)
     assert_int_equal(strlen(subject), strlen("parley.v1.room.") + 3 * sizeof(name));
 }
 
+static void a_peers_request_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    uint64_t numbers[] = {1, UINT64_MAX, 7};
+    struct contract_peer_request request = {
+        .key = {.gateway = "AZ09az-_", .number = UINT64_MAX},
+        .type = CONTRACT_PEER_POST,
+        .session = BYTES("AZ09az-_abcdefghijkl"),
+        .body = BYTES("4\0"),
+        .more = true,
+        .octet_stream = true,
+        .number_count = COUNT_OF(numbers),
+        .numbers = numbers,
+    };
+    struct buf out = BUF_INIT;
+    contract_encode_peer_request(&out, &request);
+    struct contract_peer_request *back = contract_decode_peer_request(buf_bytes(&out));
+    buf_release(&out);
+    assert_non_null(back);
+    assert_memory_equal(&back->key, &request.key, sizeof(request.key));
+    assert_int_equal(back->type, CONTRACT_PEER_POST);
+    assert_slice(back->session, request.session);
+    assert_slice(back->body, request.body);
+    assert_true(back->more && back->octet_stream);
+    assert_int_equal(back->number_count, 3);
+    assert_memory_equal(back->numbers, numbers, sizeof(numbers));
+    contract_free(back);
+}
+
+static void a_peers_answer_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    uint64_t numbers[] = {5};
+    struct contract_peer_answer answer = {
+        .type = CONTRACT_PEER_FORWARD,
+        .body = BYTES("a\0b"),
+        .more = true,
+        .number_count = 1,
+        .numbers = numbers,
+    };
+    struct buf out = BUF_INIT;
+    contract_encode_peer_answer(&out, &answer);
+    struct contract_peer_answer *back = contract_decode_peer_answer(buf_bytes(&out));
+    buf_release(&out);
+    assert_non_null(back);
+    assert_int_equal(back->type, CONTRACT_PEER_FORWARD);
+    assert_slice(back->body, answer.body);
+    assert_true(back->more);
+    assert_int_equal(back->number_count, 1);
+    assert_true(back->numbers[0] == 5);
+    contract_free(back);
+}
+
+static void a_request_of_nobody_is_none(void **state)
+{
+    (void)state;
+    const char *const names[] = {"a.b-cdef", "a bcdefg", "abcdefg*", "abcdef\n>"};
+    for (size_t i = 0; i < COUNT_OF(names);
+         i++) { /* each would be more than one token of a subject */
+        struct contract_peer_request request = {.type = CONTRACT_PEER_CHECK};
+        memcpy(request.key.gateway, names[i], CONTRACT_GATEWAY_ID_BYTES);
+        struct buf out = BUF_INIT;
+        contract_encode_peer_request(&out, &request);
+        assert_null(contract_decode_peer_request(buf_bytes(&out)));
+        buf_release(&out);
+    }
+}
+
+static void a_handover_comes_back_as_it_was_also_in_two_pieces(void **state)
+{
+    (void)state;
+    struct contract_handover_send sends[] = {
+        {.has_ack = true, .ack_id = 7, .client_id = BYTES("c1")},
+        {.has_ack = true, .ack_id = 8, .id = 9, .duplicate = true, .client_id = BYTES("")},
+    };
+    struct contract_handover_history histories[] = {
+        {.ack_id = 3, .after = 17, .forward = true, .limit = 50}};
+    struct contract_handover_member members[] = {
+        {.room = BYTES("lobby"),
+         .session = BYTES("12345678901234567890"),
+         .username = BYTES("ann"),
+         .auth = BYTES(""),
+         .no_echo = true,
+         .epoch = 2,
+         .cursor = 18,
+         .send_count = COUNT_OF(sends),
+         .sends = sends,
+         .history_count = COUNT_OF(histories),
+         .histories = histories},
+        {.room = BYTES("garden"),
+         .session = BYTES(""),
+         .username = BYTES(""),
+         .auth = BYTES("{\"a\":1}")},
+    };
+    struct buf out = BUF_INIT;
+    contract_encode_handover(
+        &out, &(struct contract_handover){.member_count = COUNT_OF(members), .members = members});
+    contract_encode_handover(&out, &(struct contract_handover){.heartbeat_in_ms = 25000,
+                                                               .awaits_pong = true,
+                                                               .undelivered = BYTES("frames")});
+    struct contract_handover *back = contract_decode_handover(buf_bytes(&out));
+    buf_release(&out);
+    assert_non_null(back);
+    assert_int_equal(back->heartbeat_in_ms, 25000);
+    assert_true(back->awaits_pong);
+    assert_slice(back->undelivered, BYTES("frames"));
+    assert_int_equal(back->member_count, 2);
+    const struct contract_handover_member *ann = &back->members[0];
+    assert_slice(ann->room, members[0].room);
+    assert_slice(ann->session, members[0].session);
+    assert_slice(ann->username, members[0].username);
+    assert_true(ann->no_echo && ann->epoch == 2 && ann->cursor == 18);
+    assert_int_equal(ann->send_count, 2);
+    assert_true(ann->sends[0].has_ack && ann->sends[0].ack_id == 7 && ann->sends[0].id == 0);
+    assert_slice(ann->sends[0].client_id, BYTES("c1"));
+    assert_true(ann->sends[1].id == 9 && ann->sends[1].duplicate);
+    assert_int_equal(ann->history_count, 1);
+    assert_true(ann->histories[0].after == 17 && ann->histories[0].forward);
+    assert_int_equal(ann->histories[0].limit, 50);
+    assert_slice(back->members[1].auth, members[1].auth);
+    contract_free(back);
+}
+
+static void a_moved_sends_outcome_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    struct contract_moved_outcome outcome = {
+        .type = CONTRACT_MOVED_SETTLED,
+        .send = 3,
+        .told = 4,
+        .id = 5,
+        .duplicate = true,
+        .reason = BYTES("because"),
+    };
+    struct buf out = BUF_INIT;
+    contract_encode_moved_outcome(&out, &outcome);
+    struct contract_moved_outcome *back = contract_decode_moved_outcome(buf_bytes(&out));
+    buf_release(&out);
+    assert_non_null(back);
+    assert_int_equal(back->type, CONTRACT_MOVED_SETTLED);
+    assert_true(back->send == 3 && back->told == 4 && back->id == 5 && back->duplicate);
+    assert_slice(back->reason, outcome.reason);
+    contract_free(back);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -483,6 +628,11 @@ int main(void)
         cmocka_unit_test(queries_come_back_as_they_were),
         cmocka_unit_test(replies_to_queries_come_back_as_they_were),
         cmocka_unit_test(a_refused_query_has_a_reason_and_nothing_else),
+        cmocka_unit_test(a_peers_request_comes_back_as_it_was),
+        cmocka_unit_test(a_peers_answer_comes_back_as_it_was),
+        cmocka_unit_test(a_request_of_nobody_is_none),
+        cmocka_unit_test(a_handover_comes_back_as_it_was_also_in_two_pieces),
+        cmocka_unit_test(a_moved_sends_outcome_comes_back_as_it_was),
         cmocka_unit_test(what_is_no_such_message_is_null),
         cmocka_unit_test(every_truncation_of_a_message_is_survived),
         cmocka_unit_test(a_room_name_may_have_64_bytes_and_no_more),
