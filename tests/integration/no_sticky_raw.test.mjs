@@ -133,7 +133,7 @@ function sawItsOwn(heard, contents) {
     const messages = contents.map((content, i) => `message ${content} ${i + 1}`);
     assert.deepEqual(heard.filter((line) => line.startsWith('message ')), messages);
     const acks = contents.map((_, i) => `ack ${i + 1} ${i + 1}`);
-    assert.deepEqual(heard.filter((line) => line.startsWith('ack ')).sort(), acks.toSorted?.() ?? [...acks].sort());
+    assert.deepEqual(heard.filter((line) => line.startsWith('ack ')).sort(), [...acks].sort());
     for (const [i, ack] of acks.entries()) assert.ok(heard.indexOf(messages[i]) < heard.indexOf(ack), `${ack}: ${heard}`);
 }
 
@@ -596,9 +596,10 @@ promise('a_gateway_that_dies_during_the_upgrade_there_leaves_the_session_polling
     const raw = await guest.at(OTHER).probed();
     await stack.gateways[OTHER].kill();
     await raw.ended();
-    // The client gives up its probe and polls on.
+    // The client gives up its probe and polls on: it is not kept busy with noops until the upgrade's time is up.
     await guest.say(THIRD, 'still polling');
-    assert.deepEqual(await guest.hears(2, [OWNER, THIRD]), ['message still polling 1', 'ack 1 1']);
+    const heard = await within(guest.hears(2, [OWNER, THIRD]), 'what was said', DEATH_MS);
+    assert.deepEqual(heard.sort(), ['ack 1 1', 'message still polling 1']);
     await stack.gateways[OTHER].start();
 });
 
@@ -713,10 +714,10 @@ promise('as_much_as_may_wait_for_a_client_follows_the_session', { of: stack }, a
     for (const n of range(1, 20)) assert.equal((await bert.say(`${n} ${'"'.repeat(8000)}`)).id, String(n));
     const guest = await Guest.arrive(t, { room, auth: { serverOffset: 20 } });
     const raw = await guest.at(OTHER).probed();
-    for (const ack of range(1, 3)) await guest.at(OWNER).post(`42/${room},${ack}["chat history",{"after":0,"limit":20}]`);
+    for (const ack of range(1, 2)) await guest.at(OWNER).post(`42/${room},${ack}["chat history",{"after":0,"limit":20}]`);
     raw.send('5');
     const sizes = [];
-    for (const ack of range(1, 3)) {
+    for (const ack of range(1, 2)) {
         const answer = await raw.text();
         assert.ok(answer.startsWith(`43/${room},${ack}[{"status":"ok"`), answer.slice(0, 100));
         sizes.push(answer.length);
@@ -846,7 +847,6 @@ promise('a_client_whose_first_owner_dies_with_its_sends_in_flight_recovers_and_r
     let letUpgrade;
     const mayUpgrade = new Promise((resolve) => (letUpgrade = resolve));
     const balancer = await Balancer.open(
-        t,
         () => stack.gateways.map(({ url }) => url),
         ({ what, sid }) => (what === 'websocket' ? mayUpgrade.then(() => OTHER) : sid ? THIRD : letUpgrade.isOver ? OTHER : OWNER),
     );
@@ -938,7 +938,7 @@ promise('who_does_not_answer_a_ping_is_let_go_wherever_it_polls_or_was_taken_ove
 });
 
 promise('clients_live_through_heartbeats_behind_a_balancer', { of: beating }, async (t) => {
-    const balancer = await Balancer.open(t, () => beating.gateways.map(({ url }) => url));
+    const balancer = await Balancer.open(() => beating.gateways.map(({ url }) => url));
     const room = freshRoom();
     const people = Object.values(WAYS).map(([options]) => someone(t, balancer.url, { room, options: { transports: undefined, ...options } }));
     const news = new Changes();

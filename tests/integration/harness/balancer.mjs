@@ -90,11 +90,12 @@ export class Balancer {
     #count = 0;
 
     /**
-     * @param {import('node:test').TestContext} t closes it at its end
+     * It stays open as long as the runner does: clients that go home say so by way of it.
+     *
      * @param {() => string[]} targets addresses of the gateways
      * @param {Balancer['choose']} [choose] gets how many came before, too; round-robin by default
      */
-    static async open(t, targets, choose = (_, count) => count % targets().length) {
+    static async open(targets, choose = (_, count) => count % targets().length) {
         const balancer = new Balancer();
         balancer.#targets = targets;
         balancer.choose = choose;
@@ -102,7 +103,6 @@ export class Balancer {
         balancer.#server.on('upgrade', (request, socket, head) => balancer.#upgrade(request, socket, head));
         await new Promise((resolve) => balancer.#server.listen(0, '127.0.0.1', resolve));
         balancer.#server.unref();
-        t.after(() => balancer.#server.close());
         return balancer;
     }
 
