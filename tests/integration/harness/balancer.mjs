@@ -81,19 +81,21 @@ ${servers.join('')}`;
  * A balancer that a test tells, for each request, where it goes: HTTP requests and WebSockets alike.
  */
 export class Balancer {
-    /** What came, oldest first. @type {(Asked & {index: number})[]} */
+    /** What was led on, oldest first. @type {(Asked & {index: number})[]} */
     served = [];
-    /** Which gateway a request goes to. @type {(asked: Asked, count: number) => number} */
+    /** Which gateway a request goes to, and when. @type {(asked: Asked, count: number) => number | Promise<number>} */
     choose;
     #targets;
     #server;
+    #count = 0;
 
     /**
-     * @param {import('node:test').TestContext} t closes it at its end
+     * It stays open as long as the runner does: clients that go home say so by way of it.
+     *
      * @param {() => string[]} targets addresses of the gateways
      * @param {Balancer['choose']} [choose] gets how many came before, too; round-robin by default
      */
-    static async open(t, targets, choose = (_, count) => count % targets().length) {
+    static async open(targets, choose = (_, count) => count % targets().length) {
         const balancer = new Balancer();
         balancer.#targets = targets;
         balancer.choose = choose;
@@ -101,7 +103,6 @@ export class Balancer {
         balancer.#server.on('upgrade', (request, socket, head) => balancer.#upgrade(request, socket, head));
         await new Promise((resolve) => balancer.#server.listen(0, '127.0.0.1', resolve));
         balancer.#server.unref();
-        t.after(() => balancer.#server.close());
         return balancer;
     }
 
@@ -114,9 +115,9 @@ export class Balancer {
         return new Set(this.served.filter((asked) => asked.what === what).map(({ index }) => index));
     }
 
-    #serve(request, response) {
+    async #serve(request, response) {
         const { connection, ...headers } = request.headers; // the client's connection, not ours
-        const asked = this.#ask(request, headers);
+        const asked = await this.#ask(request, headers);
         asked.on('response', (answer) => {
             response.writeHead(answer.statusCode, answer.headers);
             answer.pipe(response);
@@ -124,13 +125,15 @@ export class Balancer {
         });
         asked.on('error', () => (response.headersSent ? response.destroy() : response.writeHead(502).end()));
         response.on('close', () => asked.destroy());
+        if (response.closed) asked.destroy();
         request.pipe(asked);
     }
 
-    #upgrade(request, socket, head) {
-        const asked = this.#ask(request, request.headers);
+    async #upgrade(request, socket, head) {
         socket.on('error', () => {});
+        const asked = await this.#ask(request, request.headers);
         socket.on('close', () => asked.destroy());
+        if (socket.destroyed) asked.destroy();
         asked.on('error', () => socket.destroy());
         asked.on('upgrade', (answer, other, first) => {
             socket.write(headOf(answer));
@@ -149,11 +152,12 @@ export class Balancer {
         asked.end();
     }
 
-    #ask(request, headers) {
+    async #ask(request, headers) {
         const query = new URL(request.url, this.url).searchParams;
         const transport = query.get('transport');
         const asked = { what: transport === 'websocket' ? transport : request.method, sid: query.get('sid') };
-        const index = this.choose(asked, this.served.length);
+        const count = this.#count++;
+        const index = await this.choose(asked, count);
         this.served.push({ ...asked, index });
         const { hostname, port } = new URL(this.#targets()[index]);
         return http.request({ hostname, port, path: request.url, method: request.method, headers, agent: false });
