@@ -139,11 +139,12 @@ static void on_upgrade_socket(void *user, h2o_socket_t *socket, size_t request_l
     free(pending);
 }
 
-static void begin_upgrade(struct transport *transport, h2o_req_t *req)
+static void begin_upgrade(struct engine *engine, h2o_req_t *req, struct bytes sid)
 {
     struct pending_upgrade *pending = mem_alloc(sizeof(*pending));
-    pending->engine = transport->engine;
-    memcpy(pending->sid, transport->session->sid, EIO_SID_BYTES);
+    ASSERT(sid.len == EIO_SID_BYTES);
+    pending->engine = engine;
+    memcpy(pending->sid, sid.data, EIO_SID_BYTES);
     if (!websocket_accept(req, on_upgrade_socket, pending)) {
         free(pending);
     }
@@ -204,12 +205,13 @@ enum eio_sid_state engine_find(struct engine *engine, struct bytes sid,
     return transport->session->transport == EIO_WEBSOCKET ? EIO_SID_WEBSOCKET : EIO_SID_POLLING;
 }
 
-static void serve_here(struct transport *transport, h2o_req_t *req,
+/* @transport: NULL where the session went to a peer, which only an upgrade is told later than now. */
+static void serve_here(struct engine *engine, struct transport *transport, h2o_req_t *req,
                        const struct eio_request *request)
 {
     struct asker asker = {.req = req};
     if (request->is_upgrade) {
-        begin_upgrade(transport, req);
+        begin_upgrade(engine, req, request->query.sid);
     } else if (bytes_equal(request->method, BYTES("GET"))) {
         engine_serve_get(transport, asker);
     } else {
@@ -260,7 +262,7 @@ void engine_serve(struct engine *engine, h2o_req_t *req)
     } else if (is_elsewhere) {
         serve_elsewhere(engine, req, &request);
     } else {
-        serve_here(transport, req, &request);
+        serve_here(engine, transport, req, &request);
     }
 }
 

@@ -1,8 +1,9 @@
 /*
  * owner.c - what peers ask for sessions that are ours: requests that their clients sent to them.
  *
- * Each is *asked* under the key of who asks, until it is answered. To the session a peer's GET or POST is as any; a WebSocket
- * at a peer is a *claim* on the session, until it has it or gives up.
+ * Each is *asked* under the key of who asks, until it is answered. To the session a peer's GET or POST is as any; a
+ * WebSocket at a peer is a *claim* on the session, until it has it or gives up. A peer that has not asked about what it
+ * waits for (CHECK) in ENGINE_PEER_PATIENCE_MS is dead, and its clients' requests with it.
  */
 #include "engine_impl.h"
 
@@ -16,7 +17,8 @@ struct asked {
     struct engine *engine;
     enum asked_type type;
     struct transport *transport; /* of GET and CLAIM */
-    struct timer timeout;        /* of a POST whose parts stay away, and of a CLAIM */
+    struct timer timeout;        /* the peer is dead then, or a CLAIM has taken too long */
+    uint64_t until_ms;           /* of a CLAIM: its last moment */
     struct buf body;             /* of a POST, so far */
 };
 
@@ -26,6 +28,8 @@ struct moved {
     uint64_t until_ms;
     char sid[EIO_SID_BYTES];
 };
+
+static void on_timeout(struct timer *timer, uint64_t now_ms);
 
 static struct bytes key_bytes(const struct contract_peer_key *key)
 {
@@ -73,14 +77,25 @@ static void answer_plainly(struct engine *engine, const struct contract_peer_key
     answer(engine, to, type, (struct bytes){0});
 }
 
+/* The peer has said that it waits for @asked. */
+static void hear(struct asked *asked, uint64_t now_ms)
+{
+    uint64_t until_ms = now_ms + ENGINE_PEER_PATIENCE_MS;
+    timers_set(asked->engine->settings.timers, &asked->timeout,
+               asked->type == ASKED_CLAIM ? MIN_OF(until_ms, asked->until_ms) : until_ms);
+}
+
 static struct asked *asked_new(struct engine *engine, const struct contract_peer_key *key,
-                               enum asked_type type, void (*on_timeout)(struct timer *, uint64_t))
+                               enum asked_type type)
 {
     struct asked *asked = mem_alloc_zeroed(sizeof(*asked));
+    uint64_t now_ms = clock_monotonic_ms();
     asked->key = *key;
     asked->engine = engine;
     asked->type = type;
+    asked->until_ms = now_ms + engine->settings.eio->upgrade_timeout_ms;
     timer_init(&asked->timeout, on_timeout);
+    hear(asked, now_ms);
     engine->body_count += type == ASKED_POST;
     map_add(&engine->asked, asked);
     return asked;
@@ -131,16 +146,10 @@ static void on_get(struct engine *engine, const struct contract_peer_request *re
 {
     struct transport *transport = find_polling(engine, request);
     if (transport != NULL) {
-        struct asked *asked = asked_new(engine, &request->key, ASKED_GET, NULL);
+        struct asked *asked = asked_new(engine, &request->key, ASKED_GET);
         asked->transport = transport;
         engine_serve_get(transport, (struct asker){.asked = asked});
     }
-}
-
-static void on_body_too_late(struct timer *timer, uint64_t now_ms)
-{
-    (void)now_ms;
-    asked_free(CONTAINER_OF(timer, struct asked, timeout));
 }
 
 static void on_post(struct engine *engine, struct asked *asked,
@@ -151,7 +160,7 @@ static void on_post(struct engine *engine, struct asked *asked,
         return;
     }
     if (asked == NULL) {
-        asked = asked_new(engine, &request->key, ASKED_POST, on_body_too_late);
+        asked = asked_new(engine, &request->key, ASKED_POST);
     }
     if (asked->body.len + request->body.len > engine->settings.eio->payload_bytes_max) {
         owner_answer(engine, asked, VERDICT_BAD_REQUEST, (struct bytes){0});
@@ -159,8 +168,6 @@ static void on_post(struct engine *engine, struct asked *asked,
     }
     buf_append_bytes(&asked->body, request->body);
     if (request->more) {
-        timers_set(engine->settings.timers, &asked->timeout,
-                   clock_monotonic_ms() + ENGINE_PEER_PATIENCE_MS);
         return;
     }
     struct transport *transport = find_polling(engine, request);
@@ -195,12 +202,6 @@ void owner_end_claim(struct transport *transport)
     }
 }
 
-static void on_claim_too_late(struct timer *timer, uint64_t now_ms)
-{
-    (void)now_ms;
-    end_claim(CONTAINER_OF(timer, struct asked, timeout), true);
-}
-
 static void on_claim(struct engine *engine, const struct contract_peer_request *request)
 {
     struct transport *transport = NULL;
@@ -213,11 +214,9 @@ static void on_claim(struct engine *engine, const struct contract_peer_request *
         answer_plainly(engine, &request->key, CONTRACT_PEER_BUSY);
         return;
     }
-    struct asked *claim = asked_new(engine, &request->key, ASKED_CLAIM, on_claim_too_late);
+    struct asked *claim = asked_new(engine, &request->key, ASKED_CLAIM);
     claim->transport = transport;
     transport->claim = claim;
-    timers_set(engine->settings.timers, &claim->timeout,
-               clock_monotonic_ms() + engine->settings.eio->upgrade_timeout_ms);
     answer_plainly(engine, &request->key, CONTRACT_PEER_CLAIMED);
 }
 
@@ -274,10 +273,11 @@ static void on_move(struct engine *engine, struct asked *claim)
     remember_moved(engine, transport->session->sid, now_ms);
     answer(engine, &claim->key, CONTRACT_PEER_MOVED, buf_bytes(&handover));
     buf_release(&handover);
-    timers_clear(engine->settings.timers, &claim->timeout);
     claim->transport = NULL;
     claim->type = ASKED_FORWARD;
-    if (!follows) {
+    if (follows) {
+        hear(claim, now_ms);
+    } else {
         asked_free(claim);
     }
 }
@@ -301,10 +301,14 @@ static void on_check(struct engine *engine, const struct contract_peer_request *
     uint64_t *unknown = mem_alloc((request->number_count + 1) * sizeof(*unknown));
     size_t count = 0;
     struct contract_peer_key key = request->key;
+    uint64_t now_ms = clock_monotonic_ms();
     for (size_t i = 0; i < request->number_count; i++) {
         key.number = request->numbers[i];
-        if (map_get(&engine->asked, key_bytes(&key)) == NULL) {
+        struct asked *asked = map_get(&engine->asked, key_bytes(&key));
+        if (asked == NULL) {
             unknown[count++] = key.number;
+        } else {
+            hear(asked, now_ms);
         }
     }
     publish(engine, &request->key,
@@ -320,13 +324,32 @@ static void on_release(struct asked *asked)
     }
 }
 
-static void on_cancel(struct asked *asked)
+/* Nobody waits for @asked any more. */
+static void drop(struct asked *asked, bool tells)
 {
     switch (asked->type) {
     case ASKED_GET: transport_on_get_aborted(asked->transport, clock_monotonic_ms()); break;
-    case ASKED_CLAIM: end_claim(asked, false); break;
+    case ASKED_CLAIM: end_claim(asked, tells); break;
     case ASKED_POST:
     case ASKED_FORWARD: asked_free(asked); break;
+    }
+}
+
+static void on_timeout(struct timer *timer, uint64_t now_ms)
+{
+    (void)now_ms;
+    drop(CONTAINER_OF(timer, struct asked, timeout), true);
+}
+
+static void on_cancel(struct engine *engine, struct asked *asked, struct bytes sid)
+{
+    struct transport *transport = NULL;
+    if (asked != NULL) {
+        drop(asked, false);
+    }
+    if (sid.len > 0 && engine_find(engine, sid, &transport) == EIO_SID_POLLING) {
+        eio_session_transport_closed(transport->session, clock_monotonic_ms());
+        engine_flush(transport);
     }
 }
 
@@ -371,11 +394,7 @@ void engine_on_peer_request(struct engine *engine, const struct contract_peer_re
             on_release(asked);
         }
         break;
-    case CONTRACT_PEER_CANCEL:
-        if (asked != NULL) {
-            on_cancel(asked);
-        }
-        break;
+    case CONTRACT_PEER_CANCEL: on_cancel(engine, asked, request->session); break;
     }
 }
 

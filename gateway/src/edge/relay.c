@@ -3,9 +3,9 @@
  *
  * Each is an *ask*, with a number of this server's, until the owner has answered it. The owner may take as long as it
  * likes (a long poll waits for news), so nothing is timed out by itself; once a second each owner is asked which of our
- * requests it still knows. One that it does not know was lost on its way, or its answer was; an owner that is not there,
- * or says nothing for ENGINE_PEER_PATIENCE_MS, has lost all. A lost request is never sent again: it fails, and its
- * session with it.
+ * requests it still knows, and so hears that we are there. One that it does not know was lost on its way, or its answer
+ * was; an owner that is not there, or says nothing for ENGINE_PEER_PATIENCE_MS, has lost all. A lost request is never
+ * sent again: it fails, and its session with it.
  *
  *   GET, POST   ──answer──▶ the client's response
  *   CLAIM       ──CLAIMED──▶ 101, a WebSocket (upgrade.c) ──PROBED──▶ ──MOVED──▶ the session is here
@@ -35,7 +35,6 @@ struct ask {
     struct peer *peer;
     struct list of_peer;
     enum ask_type type;
-    uint64_t asked_ms;
     struct watched watched;      /* the client's request, until it is answered; a GET is watched */
     struct upgrade *upgrade;     /* of a CLAIM, once the WebSocket is here */
     struct transport *transport; /* of a CLAIM, once the session is here */
@@ -83,6 +82,15 @@ static void tell_owner(const struct ask *ask, enum contract_peer_request_type ty
             (struct contract_peer_request){.key.number = ask->number, .type = type});
 }
 
+/* The client has lost a request: so its session is over, should the owner live to hear that. */
+static void end_session(const struct ask *ask)
+{
+    publish(ask->engine, ask->peer,
+            (struct contract_peer_request){.key.number = ask->number,
+                                           .type = CONTRACT_PEER_CANCEL,
+                                           .session = bytes_of(ask->sid, EIO_SID_BYTES)});
+}
+
 static struct peer *peer_get(struct engine *engine, const char id[CONTRACT_GATEWAY_ID_BYTES])
 {
     LIST_EACH (node, &engine->peers) {
@@ -108,7 +116,6 @@ static struct ask *ask_new(struct engine *engine, enum ask_type type, h2o_req_t 
     ask->engine = engine;
     ask->peer = peer_get(engine, sid.data);
     ask->type = type;
-    ask->asked_ms = clock_monotonic_ms();
     ask->watched.req = req;
     memcpy(ask->sid, sid.data, EIO_SID_BYTES);
     list_init(&ask->of_peer);
@@ -117,7 +124,7 @@ static struct ask *ask_new(struct engine *engine, enum ask_type type, h2o_req_t 
     engine->stats.relayed++;
     if (!timer_is_set(&engine->check_timer)) {
         timers_set(engine->settings.timers, &engine->check_timer,
-                   ask->asked_ms + ENGINE_PEER_CHECK_MS);
+                   clock_monotonic_ms() + ENGINE_PEER_CHECK_MS);
     }
     return ask;
 }
@@ -166,7 +173,7 @@ static void on_get_aborted(struct watched *watched, uint64_t now_ms)
     struct ask *ask = CONTAINER_OF(watched, struct ask, watched);
     ask->engine->stats.aborted_polls++;
     watched->req->http1_is_persistent = 0;
-    tell_owner(ask, CONTRACT_PEER_CANCEL);
+    end_session(ask);
     respond(ask, VERDICT_PAYLOAD, (struct bytes){0}); /* nobody reads it */
 }
 
@@ -329,6 +336,11 @@ static void on_forward(struct ask *ask, struct bytes payload)
 static void fail(struct ask *ask)
 {
     ask->engine->stats.relays_failed++;
+    if (ask->type == ASK_CLAIM) {
+        tell_owner(ask, CONTRACT_PEER_CANCEL);
+    } else {
+        end_session(ask);
+    }
     if (ask->watched.req != NULL) {
         respond(ask, VERDICT_UNKNOWN, (struct bytes){0});
         return;
@@ -433,25 +445,23 @@ static void on_check_answer(struct engine *engine, struct peer *peer,
     }
 }
 
-/* Asks @peer about all that is older than a check's interval. */
-static void check(struct engine *engine, struct peer *peer, uint64_t now_ms)
+/* Asks @peer about all that waits for it. */
+static void check(struct engine *engine, struct peer *peer)
 {
     uint64_t *numbers = mem_alloc(CONTRACT_PEER_NUMBERS_MAX * sizeof(*numbers));
     size_t count = 0;
     LIST_EACH (node, &peer->asks) {
         const struct ask *ask = CONTAINER_OF(node, struct ask, of_peer);
-        if (ask->asked_ms + ENGINE_PEER_CHECK_MS <= now_ms && count < CONTRACT_PEER_NUMBERS_MAX) {
+        if (count < CONTRACT_PEER_NUMBERS_MAX) {
             numbers[count++] = ask->number;
         }
     }
-    if (count > 0) {
-        peer->check_number = ++engine->last_number;
-        publish(engine, peer,
-                (struct contract_peer_request){.key.number = peer->check_number,
-                                               .type = CONTRACT_PEER_CHECK,
-                                               .number_count = count,
-                                               .numbers = numbers});
-    }
+    peer->check_number = ++engine->last_number;
+    publish(engine, peer,
+            (struct contract_peer_request){.key.number = peer->check_number,
+                                           .type = CONTRACT_PEER_CHECK,
+                                           .number_count = count,
+                                           .numbers = numbers});
     free(numbers);
 }
 
@@ -463,7 +473,7 @@ static void on_check_due(struct timer *timer, uint64_t now_ms)
         if (now_ms >= peer->heard_ms + ENGINE_PEER_PATIENCE_MS) {
             fail_all(peer);
         } else {
-            check(engine, peer, now_ms);
+            check(engine, peer);
         }
     }
     if (!list_is_empty(&engine->peers)) {

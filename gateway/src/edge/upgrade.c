@@ -113,7 +113,8 @@ void upgrade_new(struct engine *engine, const char sid[EIO_SID_BYTES], h2o_socke
 {
     struct transport *transport = map_get(&engine->by_sid, bytes_of(sid, EIO_SID_BYTES));
     if (transport == NULL || transport->state != TRANSPORT_OPEN) {
-        h2o_socket_close(socket); /* it ended while the upgrade was answered */
+        /* it went to a peer, or ended while the upgrade was answered */
+        upgrade_start(upgrade_new_elsewhere(engine, NULL, socket));
         return;
     }
     struct upgrade *upgrade = upgrade_alloc(engine, socket);
