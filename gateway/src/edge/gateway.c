@@ -277,8 +277,7 @@ static void drain_close(void *user, size_t count, bool spares_waiting)
 static bool drain_is_quiet(void *user)
 {
     const struct gateway *gateway = user;
-    return hub_sends_in_flight(gateway->hub) == 0 &&
-           engine_relayed_count(gateway->engine) == 0 &&
+    return hub_sends_in_flight(gateway->hub) == 0 && engine_relayed_count(gateway->engine) == 0 &&
            engine_stats(gateway->engine).websockets == 0 &&
            server_stats(gateway->server).requests == 0;
 }
