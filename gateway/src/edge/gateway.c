@@ -252,10 +252,10 @@ static void write_metrics(void *user, struct buf *out)
 static void drain_refuse(void *user)
 {
     struct gateway *gateway = user;
-    LOG(LOG_INFO, "drain_closing", F_INT("clients", engine_open_count(gateway->engine)),
-        F_INT("over_ms", gateway->config->drain_ms));
     engine_refuse_sessions(gateway->engine);
     server_end(gateway->server);
+    LOG(LOG_INFO, "drain_closing", F_INT("clients", engine_open_count(gateway->engine)),
+        F_INT("over_ms", gateway->config->drain_ms));
 }
 
 static size_t drain_count(void *user)
