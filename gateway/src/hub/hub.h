@@ -166,9 +166,6 @@ void *client_transport(const struct client *client);
 uint64_t client_number(const struct client *client);
 struct client *client_of_session(struct eio_session *session);
 
-/* Whether @client waits for an answer: to a message, or to `chat history`. */
-bool client_waits_for_answer(const struct client *client);
-
 /* Whether @client waits for an answer: to a message, or to a question for older ones. */
 bool client_waits_for_answer(const struct client *client);
 
