@@ -1,7 +1,7 @@
 # Everything that one does with a checkout. The recipes are in scripts/; each does its own set-up.
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test check bench build docs clean
+.PHONY: help run dev test rolling-test check bench build docs clean
 
 # Recipes may only use what a fresh Debian has.
 SHELL := /bin/bash
@@ -9,8 +9,8 @@ SHELL := /bin/bash
 help: ## this list
 	@echo 'usage: make TARGET [PORT=3000]'
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
-		printf '  %-8s %s\n' "$$target" "$$what"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
+		printf '  %-12s %s\n' "$$target" "$$what"; done
 
 run: ## runs all of Parley here: two gateways on PORT and PORT+1 (3000 and 3001); Ctrl-C ends it
 	@scripts/setup run
@@ -24,6 +24,11 @@ dev: ## as run, but builds and starts again at every save
 test: ## builds with sanitizers and runs all tests: units, integration, browser
 	@scripts/setup run test
 	@scripts/test
+
+rolling-test: ## rolls from the last release to this checkout and back, while people talk
+	@scripts/setup run
+	@scripts/build release parley-gateway parley-store
+	@scripts/rolling-test
 
 check: ## format, clang-tidy, direction of includes, scripts, YAML, generated pages
 	@scripts/setup run check

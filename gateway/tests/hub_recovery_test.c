@@ -472,8 +472,10 @@ TEST(history_that_cannot_be_read_ends_at_the_deadline)
     fake_client_say(ann, "2901[\"chat history\",{\"before\":100}]");
     fake_world_run(&world, 7990);
     fake_client_saw(ann, "");
+    CHECK(client_waits_for_answer(ann->client));
     fake_world_run(&world, 20);
     fake_client_saw(ann, "ack 901 error unavailable");
+    CHECK(!client_waits_for_answer(ann->client));
 }
 
 TEST(one_history_past_the_limit_is_overloaded)

@@ -262,6 +262,20 @@ TEST(messages_on_their_way_are_counted_when_their_senders_have_left)
     assert_int_equal(lobby()->head, 2);
 }
 
+TEST(a_client_waits_for_an_answer_from_its_question_to_the_answer)
+{
+    struct fake_client *ann = joined("ann", 0, ""), *bob = joined("bob", 0, "");
+    CHECK(!client_waits_for_answer(ann->client));
+    world.append_mode = world.query_mode = FAKE_STORE_SILENT;
+    fake_client_send(ann, "/", "in flight", "");
+    fake_world_run(&world, 10);
+    CHECK(client_waits_for_answer(ann->client));
+    CHECK(!client_waits_for_answer(bob->client));
+    world.append_mode = world.query_mode = FAKE_STORE_UP;
+    fake_world_run(&world, 3000);
+    CHECK(!client_waits_for_answer(ann->client));
+}
+
 TEST(a_room_with_a_message_on_its_way_stays_until_it_is_settled)
 {
     struct fake_client *ann = joined("ann", 0, "");
@@ -345,6 +359,7 @@ TEST_MAIN(
     IN_A_WORLD(a_sender_that_left_has_its_message_stored),
     IN_A_WORLD(a_waiting_message_of_a_sender_that_left_ends_at_its_deadline_too),
     IN_A_WORLD(messages_on_their_way_are_counted_when_their_senders_have_left),
+    IN_A_WORLD(a_client_waits_for_an_answer_from_its_question_to_the_answer),
     IN_A_WORLD(a_room_with_a_message_on_its_way_stays_until_it_is_settled),
     IN_A_WORLD(when_the_bus_is_back_everything_is_asked_again_at_once),
     IN_A_WORLD(without_the_store_members_stay_joiners_of_known_rooms_are_served_and_all_heals),

@@ -250,6 +250,13 @@ void bus_stop_receiving(struct bus *bus)
     pthread_mutex_unlock(&bus->mutex);
 }
 
+void bus_flush(struct bus *bus)
+{
+    if (bus_is_connected(bus)) {
+        natsConnection_FlushTimeout(bus->connection, DRAIN_MS_MAX);
+    }
+}
+
 void bus_free(struct bus *bus)
 {
     if (bus == NULL) {
@@ -259,9 +266,6 @@ void bus_free(struct bus *bus)
     sem_post(&bus->lost_or_closing);
     pthread_join(bus->connector, NULL);
     if (bus->connection != NULL) {
-        if (bus_is_connected(bus)) {
-            natsConnection_FlushTimeout(bus->connection, DRAIN_MS_MAX);
-        }
         natsConnection_Destroy(bus->connection);
     }
     for (size_t i = 0; i < LOST_MAX; i++) {

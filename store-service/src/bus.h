@@ -4,8 +4,8 @@
  * nats.c connects by itself, and again after every loss. A reply or broadcast that it does not take (its buffer is full
  * while there is no connection) is dropped and counted: the gateways ask again.
  *
- * Thread  on_request is called in a thread of nats.c's and must not block. bus_reply(), bus_publish_room(): any.
- *         The rest: the main thread's.
+ * Thread  on_request is called in a thread of nats.c's and must not block. bus_reply(), bus_publish_room(),
+ *         bus_stop_receiving(), bus_flush(): any. The rest: the main thread's.
  */
 #ifndef PARLEY_STORE_BUS_H
 #define PARLEY_STORE_BUS_H
@@ -48,10 +48,16 @@ MUST_USE struct bus *bus_new(const char *url, const struct bus_callbacks *callba
 /* Enters the queue group for the shards of @range, once NATS is there. Returns false when NATS fails, with a sentence in @ret_error. */
 MUST_USE bool bus_receive(struct bus *bus, struct shard_range range, struct buf *ret_error);
 
-/* Leaves the queue group; returns when on_request will not be called any more. */
+/*
+ * Leaves the queue group, so that everything new goes to others, and takes what NATS had sent here before; returns when
+ * on_request will not be called any more, after DRAIN_MS_MAX at most.
+ */
 void bus_stop_receiving(struct bus *bus);
 
-/* Sends what is buffered, closes the connection and frees. All requests have been replied to. Accepts NULL. */
+/* Waits until NATS has what was published and replied so far, DRAIN_MS_MAX at most. */
+void bus_flush(struct bus *bus);
+
+/* Closes the connection and frees. All requests have been replied to. Accepts NULL. */
 void bus_free(struct bus *bus);
 
 bool bus_is_connected(const struct bus *bus);

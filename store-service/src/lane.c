@@ -172,10 +172,11 @@ struct lane *lane_new(const struct lane_setup *setup)
 
 void lane_join(struct lane *lane)
 {
-    if (lane == NULL) {
-        return;
-    }
     pthread_join(lane->thread, NULL);
+}
+
+void lane_free(struct lane *lane)
+{
     pthread_mutex_destroy(&lane->trouble_mutex);
     buf_release(&lane->trouble);
     free(lane->name);

@@ -4,7 +4,8 @@
  * A lane connects by itself, prepares the database (database.h) on each new connection, and connects again after a
  * failure, waiting longer from attempt to attempt. Whoever owns the work decides what becomes of requests meanwhile.
  *
- * Thread  lane_new(), lane_join(), lane_is_connected(), lane_write_trouble(): the main thread's. The rest: the lane's own.
+ * Thread  lane_new(), lane_free(): the main thread's. lane_join(), lane_is_connected(), lane_write_trouble(): any. The rest:
+ *         the lane's own.
  */
 #ifndef PARLEY_STORE_LANE_H
 #define PARLEY_STORE_LANE_H
@@ -42,8 +43,11 @@ struct lane_setup {
 /* Starts the lane. What @setup points at must outlive it. Returns owned. */
 MUST_USE struct lane *lane_new(const struct lane_setup *setup);
 
-/* Waits until the lane has worked off its queue, which must be closed, and frees it. Accepts NULL. */
+/* Waits until the lane has worked off its queue, which must be closed, and its thread has ended. Once. */
 void lane_join(struct lane *lane);
+
+/* Frees a lane that was joined. */
+void lane_free(struct lane *lane);
 
 bool lane_is_connected(const struct lane *lane);
 

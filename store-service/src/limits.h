@@ -49,8 +49,18 @@ enum {
 
     /* Time to let go of NATS when the process ends. */
     DRAIN_MS_MAX = 5000,
+
+    /*
+     * From SIGTERM to the end of the process at most, also when NATS and Postgres are both frozen: letting go of the one,
+     * then a statement's deadline and one attempt to connect for the other. What is unanswered then, gateways ask another
+     * replica.
+     */
+    END_MS_MAX = 20000,
 };
 
+static_assert(END_MS_MAX >= DRAIN_MS_MAX + STATEMENT_DEADLINE_MS + CONNECT_TIMEOUT_S * 1000 +
+                                STATEMENT_DEADLINE_MS,
+              "an end that takes its time is not cut short");
 static_assert((int)TRANSACTION_BYTES_MAX >= (int)CONTRACT_MESSAGE_BYTES_MAX,
               "any request fits into a transaction");
 static_assert(RANGE_EPOCHS_MAX * 24 + (int)CONTRACT_ROOM_BYTES_MAX + 64 <=

@@ -3,11 +3,16 @@
  *
  * The main thread runs a libh2o loop for the admin port. Two descriptors wake it: a signalfd for SIGTERM and SIGINT, and
  * an eventfd that lanes and NATS write to when they are connected, or see that the settings are wrong.
+ *
+ * SIGTERM has a thread drain the store, while the loop goes on: /readyz fails, a second signal ends the process at once,
+ * and END_MS_MAX does so in any case.
  */
 #include "base/admin.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "database.h"
+#include "limits.h"
 #include "store.h"
 
 #include <errno.h>
@@ -27,7 +32,10 @@ struct program {
     atomic_bool is_wrong;
     pthread_mutex_t why_mutex;
     struct buf why_wrong; /* under why_mutex */
-    bool receives, ends;
+    pthread_t drainer;    /* while is_draining */
+    uint64_t ends_until_ms;
+    atomic_bool is_drained;
+    bool receives, is_draining, ends;
     int exit_status;
 };
 
@@ -70,16 +78,61 @@ static void end(struct program *program, int exit_status)
     program->exit_status = exit_status;
 }
 
+static void *run_drainer(void *user)
+{
+    struct program *program = user;
+    store_drain(program->store);
+    atomic_store(&program->is_drained, true);
+    wake(program);
+    return NULL;
+}
+
+static void begin_drain(struct program *program)
+{
+    program->is_draining = true;
+    program->ends_until_ms = clock_monotonic_ms() + END_MS_MAX;
+    ASSERT(pthread_create(&program->drainer, NULL, run_drainer, program) == 0);
+}
+
+/* Whatever is unanswered: threads may be waiting for Postgres or NATS, and nobody can hurry them. */
+static void end_at_once(const char *why)
+{
+    LOG(LOG_WARN, "drain_cut_short", F_STR("why", why));
+    _exit(0);
+}
+
 static void on_signal(h2o_socket_t *socket, const char *error)
 {
     (void)error;
     struct program *program = socket->data;
     struct signalfd_siginfo info;
-    if (read(program->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-        LOG(LOG_INFO, "draining",
-            F_STR("signal", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT"));
-        end(program, 0);
+    while (read(program->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        const char *name = info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT";
+        if (program->is_draining) {
+            end_at_once("a second signal");
+        }
+        LOG(LOG_INFO, "draining", F_STR("signal", name));
+        begin_drain(program);
     }
+}
+
+/* When the loop, which listens to signals otherwise, has ended. */
+static void on_late_signal(int number)
+{
+    (void)number;
+    _exit(0);
+}
+
+static void let_signals_end(void)
+{
+    struct sigaction action = {.sa_handler = on_late_signal};
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
 }
 
 static void end_as_wrong(struct program *program)
@@ -102,7 +155,9 @@ static void on_event(h2o_socket_t *socket, const char *error)
     if (read(program->event_fd, &count, sizeof(count)) != sizeof(count)) {
         return;
     }
-    if (!program->receives && store_can_receive(program->store)) {
+    if (program->is_draining) {
+        program->ends = atomic_load(&program->is_drained);
+    } else if (!program->receives && store_can_receive(program->store)) {
         struct buf why = BUF_INIT;
         program->receives = store_receive(program->store, &why);
         if (program->receives) {
@@ -119,7 +174,12 @@ static void on_event(h2o_socket_t *socket, const char *error)
 
 static void write_unready(void *user, struct buf *out)
 {
-    store_write_unready(((struct program *)user)->store, out);
+    struct program *program = user;
+    if (program->is_draining) {
+        buf_append_bytes(out, BYTES("draining: this store-service is shutting down"));
+    } else {
+        store_write_unready(program->store, out);
+    }
 }
 
 static void write_metrics(void *user, struct buf *out)
@@ -151,6 +211,21 @@ static h2o_socket_t *watch(struct program *program, int fd, h2o_socket_cb callba
     return socket;
 }
 
+static void run_loop(struct program *program)
+{
+    while (!program->ends) {
+        int32_t wait_ms = INT32_MAX;
+        if (program->is_draining) {
+            uint64_t now_ms = clock_monotonic_ms();
+            if (now_ms >= program->ends_until_ms) {
+                end_at_once("too much time has passed");
+            }
+            wait_ms = (int32_t)(program->ends_until_ms - now_ms);
+        }
+        h2o_evloop_run(program->loop, wait_ms);
+    }
+}
+
 static void run(struct program *program)
 {
     struct buf why = BUF_INIT;
@@ -173,8 +248,10 @@ static void run(struct program *program)
         LOG(LOG_INFO, "started", F_STR("admin_host", program->config.admin_host),
             F_INT("admin_port", admin_port(admin)));
     }
-    while (!program->ends) {
-        h2o_evloop_run(program->loop, INT32_MAX);
+    run_loop(program);
+    let_signals_end();
+    if (program->is_draining) {
+        pthread_join(program->drainer, NULL);
     }
     admin_free(admin);
     store_free(program->store);

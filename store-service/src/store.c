@@ -20,7 +20,7 @@ struct store {
     struct queue read_queue;
     struct lane **lanes; /* the write lanes, then the read lanes */
     size_t write_lanes, lane_count;
-    bool receives;
+    bool receives, is_drained;
 };
 
 /* In a thread of the bus's or of nats.c's. */
@@ -154,11 +154,8 @@ bool store_receive(struct store *store, struct buf *ret_error)
     return store->receives;
 }
 
-void store_free(struct store *store)
+void store_drain(struct store *store)
 {
-    if (store == NULL) {
-        return;
-    }
     /* From the outside in: no new request, no waiting request, no lane, and only then the way out for replies. */
     if (store->bus != NULL) {
         bus_stop_receiving(store->bus);
@@ -169,6 +166,23 @@ void store_free(struct store *store)
     queue_close(&store->read_queue);
     for (size_t i = 0; i < store->lane_count; i++) {
         lane_join(store->lanes[i]);
+    }
+    if (store->bus != NULL) {
+        bus_flush(store->bus);
+    }
+    store->is_drained = true;
+}
+
+void store_free(struct store *store)
+{
+    if (store == NULL) {
+        return;
+    }
+    if (!store->is_drained) {
+        store_drain(store);
+    }
+    for (size_t i = 0; i < store->lane_count; i++) {
+        lane_free(store->lanes[i]);
     }
     bus_free(store->bus);
     for (size_t i = 0; i < store->write_lanes; i++) {

@@ -4,7 +4,7 @@
  * Append requests go to the write lane of their shard: a room is always in the same one. Reads share one queue, which
  * all read lanes take from.
  *
- * Thread  The main thread's.
+ * Thread  The main thread's, but for store_drain().
  */
 #ifndef PARLEY_STORE_STORE_H
 #define PARLEY_STORE_STORE_H
@@ -27,7 +27,14 @@ bool store_can_receive(const struct store *store);
 /* Begins to take requests: once, when it can. Returns false, with a sentence in @ret_error, when NATS fails. */
 MUST_USE bool store_receive(struct store *store, struct buf *ret_error);
 
-/* Takes no more requests, answers those that wait, and frees. Accepts NULL. */
+/*
+ * Leaves the queue group, answers what was accepted, and sees it off. Blocks, for seconds where Postgres or NATS is not
+ * there. Any thread's, once; the main thread may call store_write_unready() and store_write_metrics() meanwhile, nothing
+ * else.
+ */
+void store_drain(struct store *store);
+
+/* Drains, if that was not done, and frees. Accepts NULL. */
 void store_free(struct store *store);
 
 /* For admin.h. */

@@ -133,8 +133,12 @@ size_t engine_open_count(const struct engine *engine);
 /* Requests of clients that peers have yet to answer. */
 size_t engine_relayed_count(const struct engine *engine);
 
-/* Closes up to @count sessions (WebSocket close code 1001), for draining. */
-void engine_close_some(struct engine *engine, size_t count);
+/*
+ * Closes up to @count sessions (WebSocket close code 1001), for draining, the oldest first; but none that @is_spared
+ * (NULL: all may be closed) says of.
+ */
+void engine_close_some(struct engine *engine, size_t count,
+                       bool (*is_spared)(struct eio_session *session));
 
 struct engine_stats {
     uint64_t opened_polling, opened_websocket, upgraded;

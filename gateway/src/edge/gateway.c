@@ -7,6 +7,7 @@
 #include "base/loop.h"
 #include "base/random.h"
 #include "bus.h"
+#include "drain.h"
 #include "engine.h"
 #include "gateway_metrics.h"
 #include "http.h"
@@ -18,8 +19,6 @@
 #include <unistd.h>
 
 enum {
-    DRAIN_TICK_MS = 50,
-    DRAIN_SENDS_MS = 3000, /* for what is on its way to the store, once all clients are closed */
     OPEN_FILES_BESIDE_CLIENTS = 100,
     PACKET_BYTES_BESIDE_CONTENT = 512, /* event, room and client id */
 };
@@ -37,11 +36,8 @@ struct gateway {
     struct server *server;
     struct admin *admin;
     h2o_socket_t *signals;
-    struct timer drain_timer;
-    uint64_t drain_began_ms; /* 0: not draining */
-    size_t drain_clients;    /* that were there when it began */
-    size_t sockets_max;      /* of clients: what the files allow */
-    bool is_over;
+    struct drain drain;
+    size_t sockets_max; /* of clients: what the files allow */
 };
 
 /* --- what the hub wants done ------------------------------------------------------------------------------------ */
@@ -238,7 +234,7 @@ static bool peers_on_forward(void *user, struct eio_session *session, struct byt
 static void write_unready(void *user, struct buf *out)
 {
     const struct gateway *gateway = user;
-    if (gateway->drain_began_ms != 0) {
+    if (drain_has_begun(&gateway->drain)) {
         buf_append_bytes(out, BYTES("draining: this gateway is shutting down\n"));
     } else if (!bus_is_connected(gateway->bus)) {
         buf_append_bytes(out, BYTES("no connection to the NATS server of NATS_URL\n"));
@@ -253,38 +249,50 @@ static void write_metrics(void *user, struct buf *out)
 
 /* --- draining --------------------------------------------------------------------------------------------------- */
 
-static void begin_drain(struct gateway *gateway, uint64_t now_ms)
+static void drain_refuse(void *user)
 {
-    LOG(LOG_INFO, "draining", F_INT("clients", engine_open_count(gateway->engine)),
-        F_INT("over_ms", gateway->config->drain_ms));
-    gateway->drain_began_ms = now_ms;
-    gateway->drain_clients = engine_open_count(gateway->engine);
+    struct gateway *gateway = user;
     engine_refuse_sessions(gateway->engine);
-    server_stop_listening(gateway->server);
-    timers_set(&gateway->timers, &gateway->drain_timer, now_ms);
+    server_end(gateway->server);
+    LOG(LOG_INFO, "drain_closing", F_INT("clients", engine_open_count(gateway->engine)),
+        F_INT("over_ms", gateway->config->drain_ms));
 }
 
-/* Closes as many clients as is their share of the time that has passed. */
-static void on_drain_tick(struct timer *timer, uint64_t now_ms)
+static size_t drain_count(void *user)
 {
-    struct gateway *gateway = CONTAINER_OF(timer, struct gateway, drain_timer);
-    uint64_t passed = now_ms - gateway->drain_began_ms, all = (uint64_t)gateway->config->drain_ms;
-    size_t open = engine_open_count(gateway->engine);
-    if (passed >= all) {
-        engine_close_some(gateway->engine, SIZE_MAX);
-    } else {
-        size_t may_be_left =
-            gateway->drain_clients - (size_t)(gateway->drain_clients * passed / all);
-        engine_close_some(gateway->engine, open > may_be_left ? open - may_be_left : 0);
-    }
-    bool is_idle = open == 0 && engine_relayed_count(gateway->engine) == 0;
-    bool is_done =
-        is_idle && (hub_sends_in_flight(gateway->hub) == 0 || passed >= all + DRAIN_SENDS_MS);
-    if (is_done || passed >= all + DRAIN_SENDS_MS + ENGINE_LINGER_MS) {
-        gateway->is_over = true;
-    } else {
-        timers_set(&gateway->timers, timer, now_ms + DRAIN_TICK_MS);
-    }
+    return engine_open_count(((struct gateway *)user)->engine);
+}
+
+static bool waits_for_answer(struct eio_session *session)
+{
+    return client_waits_for_answer(client_of_session(session));
+}
+
+static void drain_close(void *user, size_t count, bool spares_waiting)
+{
+    engine_close_some(((struct gateway *)user)->engine, count,
+                      spares_waiting ? waits_for_answer : NULL);
+}
+
+static bool drain_is_quiet(void *user)
+{
+    const struct gateway *gateway = user;
+    return hub_sends_in_flight(gateway->hub) == 0 && engine_relayed_count(gateway->engine) == 0 &&
+           engine_stats(gateway->engine).websockets == 0 &&
+           server_stats(gateway->server).requests == 0;
+}
+
+static void init_drain(struct gateway *gateway)
+{
+    struct drain_callbacks callbacks = {
+        .user = gateway,
+        .refuse = drain_refuse,
+        .count = drain_count,
+        .close = drain_close,
+        .is_quiet = drain_is_quiet,
+    };
+    drain_init(&gateway->drain, &callbacks, &gateway->timers,
+               (uint64_t)gateway->config->drain_delay_ms, (uint64_t)gateway->config->drain_ms);
 }
 
 static void on_signal(h2o_socket_t *socket, const char *error)
@@ -293,10 +301,12 @@ static void on_signal(h2o_socket_t *socket, const char *error)
     struct signalfd_siginfo info;
     while (error == NULL &&
            read(h2o_socket_get_fd(socket), &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (gateway->drain_began_ms != 0) {
-            gateway->is_over = true; /* the second one: at once */
+        if (drain_has_begun(&gateway->drain)) {
+            drain_cut_short(&gateway->drain);
         } else {
-            begin_drain(gateway, clock_monotonic_ms());
+            LOG(LOG_INFO, "draining", F_INT("clients", engine_open_count(gateway->engine)),
+                F_INT("delay_ms", gateway->config->drain_delay_ms));
+            drain_begin(&gateway->drain, clock_monotonic_ms());
         }
     }
 }
@@ -561,7 +571,7 @@ struct gateway *gateway_new(const struct gateway_config *config, struct buf *ret
     block_signals();
     gateway->loop = h2o_evloop_create();
     timers_init(&gateway->timers);
-    timer_init(&gateway->drain_timer, on_drain_tick);
+    init_drain(gateway);
     bool is_started = check_settings(config, ret_error) &&
                       raise_open_files(config->connections_max, &gateway->sockets_max, ret_error) &&
                       start_hub(gateway, ret_error) && start_engine(gateway, ret_error) &&
@@ -587,7 +597,7 @@ static int32_t loop_wait_ms(const struct gateway *gateway, bool has_work)
 void gateway_run(struct gateway *gateway)
 {
     bool has_work = false;
-    while (!gateway->is_over) {
+    while (!drain_is_over(&gateway->drain)) {
         h2o_evloop_run(gateway->loop, loop_wait_ms(gateway, has_work));
         uint64_t now_ms = clock_monotonic_ms();
         timers_run(&gateway->timers, now_ms);

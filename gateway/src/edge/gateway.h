@@ -15,8 +15,8 @@ struct gateway;
 MUST_USE struct gateway *gateway_new(const struct gateway_config *config, struct buf *ret_error);
 
 /*
- * Runs until SIGTERM or SIGINT, which drain: /readyz fails, new sessions are refused, those that are there are closed
- * spread over DRAIN, and what is on its way to the store is waited for. A second signal ends at once.
+ * Runs until SIGTERM or SIGINT, which drain as drain.h says: nobody loses more than a connection. A second signal ends at
+ * once.
  */
 void gateway_run(struct gateway *gateway);
 

@@ -19,16 +19,39 @@ struct server {
     h2o_hostconf_t *hosts[2];
     h2o_socket_t *listener;
     int port;
+    bool is_ending;
+    size_t requests;
     uint64_t sockets_refused;
 };
 
 struct handler {
     h2o_handler_t super;
+    struct server *server;
     struct server_route route;
 };
 
+struct filter {
+    h2o_filter_t super;
+    const struct server *server;
+};
+
+/* Lives in a request's pool, and so as long as the request. */
+struct being_answered {
+    struct server *server;
+};
+
+static void on_request_end(void *answered)
+{
+    ((struct being_answered *)answered)->server->requests--;
+}
+
 static int on_request(h2o_handler_t *super, h2o_req_t *req)
 {
+    struct server *server = ((struct handler *)super)->server;
+    struct being_answered *answered =
+        h2o_mem_alloc_shared(&req->pool, sizeof(*answered), on_request_end);
+    answered->server = server;
+    server->requests++;
     const struct server_route *route = &((struct handler *)super)->route;
     bool is_root = strcmp(route->path, "/") == 0;
     route->serve(route->user, req,
@@ -36,13 +59,20 @@ static int on_request(h2o_handler_t *super, h2o_req_t *req)
     return 0;
 }
 
-static void on_connection(h2o_socket_t *listener, const char *error)
+/* When an answer begins, which may be long after its request came. */
+static void on_answer(h2o_filter_t *super, h2o_req_t *req, h2o_ostream_t **slot)
 {
-    struct server *server = listener->data;
+    if (((struct filter *)super)->server->is_ending) {
+        req->http1_is_persistent = 0; /* says "connection: close", and closes */
+    }
+    h2o_setup_next_ostream(req, slot);
+}
+
+/* Lets in up to @count of those who wait for it. */
+static void accept_some(struct server *server, size_t count)
+{
     h2o_socket_t *socket;
-    for (int i = 0; error == NULL && i < ACCEPTS_PER_TURN &&
-                    (socket = h2o_evloop_socket_accept(listener)) != NULL;
-         i++) {
+    while (count-- > 0 && (socket = h2o_evloop_socket_accept(server->listener)) != NULL) {
         const struct server_settings *settings = &server->settings;
         if (server->connections.count + settings->count_other_sockets(settings->user) >=
             settings->sockets_max) {
@@ -52,6 +82,13 @@ static void on_connection(h2o_socket_t *listener, const char *error)
         } else {
             http_connections_accept(&server->connections, &server->accept, socket);
         }
+    }
+}
+
+static void on_connection(h2o_socket_t *listener, const char *error)
+{
+    if (error == NULL) {
+        accept_some(listener->data, ACCEPTS_PER_TURN);
     }
 }
 
@@ -71,7 +108,11 @@ static void init_http(struct server *server, h2o_loop_t *loop, const struct serv
         h2o_pathconf_t *path = h2o_config_register_path(server->hosts[0], routes[i].path, 0);
         struct handler *handler = (struct handler *)h2o_create_handler(path, sizeof(*handler));
         handler->super.on_req = on_request;
+        handler->server = server;
         handler->route = routes[i];
+        struct filter *filter = (struct filter *)h2o_create_filter(path, sizeof(*filter));
+        filter->super.on_setup_ostream = on_answer;
+        filter->server = server;
         access_log_register(path, server->settings.access_log);
     }
     h2o_context_init(&server->context, loop, config);
@@ -106,7 +147,7 @@ int server_port(const struct server *server)
     return server->port;
 }
 
-void server_stop_listening(struct server *server)
+static void stop_listening(struct server *server)
 {
     if (server->listener != NULL) {
         h2o_socket_close(server->listener);
@@ -114,12 +155,21 @@ void server_stop_listening(struct server *server)
     }
 }
 
+void server_end(struct server *server)
+{
+    server->is_ending = true;
+    if (server->listener != NULL) {
+        accept_some(server, SIZE_MAX); /* the kernel would reset those that wait for it */
+    }
+    stop_listening(server);
+}
+
 void server_free(struct server *server)
 {
     if (server == NULL) {
         return;
     }
-    server_stop_listening(server);
+    stop_listening(server);
     http_connections_close(&server->connections, server->context.loop, &server->context,
                            &server->config);
     free(server);
@@ -129,6 +179,7 @@ struct server_stats server_stats(const struct server *server)
 {
     return (struct server_stats){
         .sockets = server->connections.count,
+        .requests = server->requests,
         .sockets_refused = server->sockets_refused,
     };
 }

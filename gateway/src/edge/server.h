@@ -43,14 +43,18 @@ MUST_USE struct server *server_new(h2o_loop_t *loop, const struct server_setting
 
 int server_port(const struct server *server);
 
-/* Stops to accept connections. */
-void server_stop_listening(struct server *server);
+/*
+ * Begins to end: those who have connected already are let in, then nobody is any more; and every connection closes with the
+ * answer that it gets next.
+ */
+void server_end(struct server *server);
 
 /* Frees; the listener is closed if it was not. Runs the loop for that. Accepts NULL. */
 void server_free(struct server *server);
 
 struct server_stats {
     size_t sockets;           /* open, that libh2o has */
+    size_t requests;          /* being answered */
     uint64_t sockets_refused; /* closed as they came: sockets_max */
 };
 

@@ -363,14 +363,17 @@ void engine_reap(struct engine *engine)
     }
 }
 
-void engine_close_some(struct engine *engine, size_t count)
+void engine_close_some(struct engine *engine, size_t count,
+                       bool (*is_spared)(struct eio_session *session))
 {
     LIST_EACH_SAFE (node, following, &engine->open) {
         struct eio_session *session = CONTAINER_OF(node, struct transport, link)->session;
         if (count == 0) {
             return;
         }
-        if (session->state == EIO_STATE_OPEN) {
+        bool may_close =
+            session->state == EIO_STATE_OPEN && (is_spared == NULL || !is_spared(session));
+        if (may_close) {
             eio_session_close(session, EIO_CLOSE_SERVER, WS_CLOSE_GOING_AWAY, clock_monotonic_ms());
             count--;
         }

@@ -87,6 +87,15 @@ size_t hub_sends_in_flight(const struct hub *hub)
     return count;
 }
 
+bool client_waits_for_answer(const struct client *client)
+{
+    struct sio_socket *socket = client->sio.sockets;
+    while (socket != NULL && CONTAINER_OF(socket, struct member, socket)->history_count == 0) {
+        socket = socket->next;
+    }
+    return client->send_count > 0 || socket != NULL;
+}
+
 static void flush_client(struct hub *hub, struct client *client)
 {
     client_skip_removed(client);

@@ -166,6 +166,9 @@ void *client_transport(const struct client *client);
 uint64_t client_number(const struct client *client);
 struct client *client_of_session(struct eio_session *session);
 
+/* Whether @client waits for an answer: to a message, or to a question for older ones. */
+bool client_waits_for_answer(const struct client *client);
+
 /* Frees a client whose session is not OPEN any more. The edge calls it when its transport is gone,
  * at a loop turn's end. */
 void hub_client_free(struct hub *hub, struct client *client);

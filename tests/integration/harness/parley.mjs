@@ -19,11 +19,17 @@ class Program {
     /** Every life of it, for the logs. @type {Child[]} */
     lives = [];
     adminPort = 0;
+    /** Where the program is; another version's from the next start on, when it is changed. */
+    binDir = BIN_DIR;
 
-    constructor(name, binary, env) {
+    constructor(name, program, env) {
         this.name = name;
-        this.binary = path.join(BIN_DIR, binary);
+        this.program = program;
         this.env = env;
+    }
+
+    get binary() {
+        return path.join(this.binDir, this.program);
     }
 
     get adminUrl() {

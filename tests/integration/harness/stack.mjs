@@ -48,8 +48,9 @@ export class Stack {
      * @param {Record<string, string>} [shape.gatewayEnv] settings of every gateway
      * @param {Record<string, string>} [shape.storeEnv] settings of every store-service
      * @param {boolean} [shape.haproxy] whether to start one
+     * @param {string} [shape.binDir] where the programs are, if not those of this checkout
      */
-    async start({ gateways = 2, stores = 1, gatewayEnv = {}, storeEnv = {}, haproxy = false } = {}) {
+    async start({ gateways = 2, stores = 1, gatewayEnv = {}, storeEnv = {}, haproxy = false, binDir } = {}) {
         runningStacks.add(this);
         await sweep();
         this.#folder = await mkdtemp(path.join(tmpdir(), `${FOLDER_PREFIX}${process.pid}-`));
@@ -63,7 +64,9 @@ export class Stack {
             this.gateways.push(gateway);
             this.doors.push(await Door.open(() => (gateway.child?.isRunning ? gateway.port : null)));
         }
-        await Promise.all([...this.stores, ...this.gateways].map((program) => program.start()));
+        const programs = [...this.stores, ...this.gateways];
+        if (binDir) for (const program of programs) program.binDir = binDir;
+        await Promise.all(programs.map((program) => program.start()));
         if (haproxy) this.haproxy = await HaProxy.start(this);
     }
 
