@@ -1,7 +1,7 @@
 # Everything that one does with a checkout. The recipes are in scripts/; each does its own set-up.
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test rolling-test check bench build docs clean
+.PHONY: help run dev test rolling-test k8s-test check bench build docs clean
 
 # Recipes may only use what a fresh Debian has.
 SHELL := /bin/bash
@@ -30,9 +30,13 @@ rolling-test: ## rolls from the last release to this checkout and back, while pe
 	@scripts/build release parley-gateway parley-store
 	@scripts/rolling-test
 
-check: ## format, clang-tidy, direction of includes, scripts, YAML, generated pages
+check: ## format, clang-tidy, direction of includes, scripts, YAML, Kubernetes manifests, generated pages
 	@scripts/setup run check
 	@scripts/check
+
+k8s-test: ## the same promises in the cluster of the current kubectl context: chat, scale, roll, autoscale
+	@scripts/setup run k8s
+	@scripts/k8s-test
 
 bench: ## measures this checkout on this machine
 	@scripts/setup run
