@@ -34,13 +34,17 @@ static double field_of(const char *path, unsigned place)
     return at == NULL ? 0 : strtod(at, NULL);
 }
 
-/* When the process began, in seconds since 1970. */
+/* When the process began, in seconds since 1970: found once, since it must not change when clocks are set. */
 static double start_time(void)
 {
     enum { STARTED_TICKS_BEHIND_NAME = 19 }; /* "starttime" of proc(5), since boot */
-    double started =
-        field_of("/proc/self/stat", STARTED_TICKS_BEHIND_NAME) / (double)sysconf(_SC_CLK_TCK);
-    return seconds_of(CLOCK_REALTIME) - seconds_of(CLOCK_BOOTTIME) + started;
+    static double began;
+    if (began == 0) {
+        double since_boot =
+            field_of("/proc/self/stat", STARTED_TICKS_BEHIND_NAME) / (double)sysconf(_SC_CLK_TCK);
+        began = seconds_of(CLOCK_REALTIME) - seconds_of(CLOCK_BOOTTIME) + since_boot;
+    }
+    return began;
 }
 
 void process_metrics_write(struct buf *out, const char *service)

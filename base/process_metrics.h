@@ -6,7 +6,7 @@
 
 #include "bytes.h"
 
-/* Writes parley_build_info of @service ("gateway") and the families process_…; reads /proc. */
+/* Writes parley_build_info of @service ("gateway") and the families process_…; reads /proc. Always in one thread. */
 void process_metrics_write(struct buf *out, const char *service);
 
 #endif

@@ -121,6 +121,13 @@ TEST(a_process_tells_its_version_and_what_it_takes)
     CHECK(since > -2 && since < 3600);
     const char *memory = strstr(text, "\nprocess_resident_memory_bytes ");
     CHECK(memory != NULL && strtod(strchr(memory, ' '), NULL) > 100000);
+    struct buf later = BUF_INIT;
+    process_metrics_write(&later, "example");
+    char *later_text = bytes_to_string(buf_bytes(&later));
+    const char *started_later = strstr(later_text, "\nprocess_start_time_seconds ");
+    CHECK(strncmp(started, started_later, strcspn(started + 1, "\n") + 2) == 0);
+    free(later_text);
+    buf_release(&later);
     free(text);
     buf_release(&out);
 }
