@@ -49,6 +49,7 @@ build: ## builds the programs into build/bin
 
 docs: build ## writes the generated pages again
 	@scripts/configuration-page >docs/configuration.md
+	@scripts/operations-page >docs/operations.md.new && mv docs/operations.md.new docs/operations.md
 
 clean: ## removes what was built; what was said in make run stays in .run/
 	@rm -rf build .cache

@@ -1,6 +1,9 @@
 /* config.c - reads settings from the environment, by the table that config.h describes. */
 #include "config.h"
 
+#include "metrics.h"
+#include "version.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -378,7 +381,8 @@ void config_write_markdown(const struct setting *settings, size_t count, struct 
 }
 
 void config_handle_arguments(int argc, char **argv, const char *program, const char *summary,
-                             const struct setting *settings, size_t count)
+                             const struct setting *settings, size_t count,
+                             void (*write_metrics)(struct buf *out))
 {
     if (argc < 2) {
         return;
@@ -386,14 +390,20 @@ void config_handle_arguments(int argc, char **argv, const char *program, const c
     struct buf out = BUF_INIT;
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         buf_append_format(&out,
-                          "%s - %s\n\nusage: %s [--help | --version | --config-markdown]\n\n"
+                          "%s - %s\n\nusage: %s [--help | --version | --config-markdown | "
+                          "--metrics-markdown]\n\n"
                           "It is set up by environment variables; these are the defaults:\n\n",
                           program, summary, program);
         config_write_help(settings, count, &out);
     } else if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-        buf_append_format(&out, "%s %s\n", program, PARLEY_VERSION);
+        buf_append_format(&out, "%s %s\n", program, parley_version);
     } else if (argc == 2 && strcmp(argv[1], "--config-markdown") == 0) {
         config_write_markdown(settings, count, &out);
+    } else if (argc == 2 && strcmp(argv[1], "--metrics-markdown") == 0) {
+        struct buf text = BUF_INIT;
+        write_metrics(&text);
+        metrics_write_markdown(buf_bytes(&text), &out);
+        buf_release(&text);
     } else {
         fprintf(stderr, "%s: \"%s\" is not understood; %s --help tells what is.\n", program,
                 argc == 2 ? argv[1] : argv[2], program);

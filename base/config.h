@@ -57,11 +57,13 @@ void config_write_help(const struct setting *settings, size_t count, struct buf 
 void config_write_markdown(const struct setting *settings, size_t count, struct buf *out);
 
 /*
- * What both programs do with their arguments: none starts; "--help", "--version", "--config-markdown" print and exit 0;
- * anything else is told on standard error, exit 2.
+ * What both programs do with their arguments: none starts; "--help", "--version", "--config-markdown",
+ * "--metrics-markdown" print and exit 0; anything else is told on standard error, exit 2. @write_metrics writes what the
+ * program's /metrics tells, of a program that has done nothing yet.
  */
 void config_handle_arguments(int argc, char **argv, const char *program, const char *summary,
-                             const struct setting *settings, size_t count);
+                             const struct setting *settings, size_t count,
+                             void (*write_metrics)(struct buf *out));
 
 /*
  * A program's config.h:   struct gateway_config {

@@ -66,6 +66,15 @@ void histogram_record(struct histogram *histogram, uint64_t value)
     atomic_fetch_add_explicit(&histogram->sum, value, memory_order_relaxed);
 }
 
+uint64_t histogram_count(const struct histogram *histogram)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS_MAX; i++) {
+        count += atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
+    }
+    return count;
+}
+
 void metrics_histogram(struct buf *out, const char *name, const char *help, double scale,
                        const struct histogram *histogram)
 {

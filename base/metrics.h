@@ -33,11 +33,20 @@ struct histogram {
 /* @value in microseconds, or any other unit that the family's name says when written with a @scale. Any thread. */
 void histogram_record(struct histogram *histogram, uint64_t value);
 
+/* How many values were recorded. Any thread. */
+uint64_t histogram_count(const struct histogram *histogram);
+
 /*
  * Writes the whole family. @scale turns recorded units into the name's (1e-6: µs recorded, seconds told); bucket bounds
  * are scaled alike.
  */
 void metrics_histogram(struct buf *out, const char *name, const char *help, double scale,
                        const struct histogram *histogram);
+
+/*
+ * Appends the families of @text, which the functions above wrote, as a Markdown table: name, type, labels with their
+ * values, help. For docs/operations.md. The values of the label "version" are left out, which are another build's.
+ */
+void metrics_write_markdown(struct bytes text, struct buf *out);
 
 #endif

@@ -1,4 +1,5 @@
 #include "base/config.h"
+#include "base/metrics.h"
 #include "testing.h"
 
 #include <stdio.h>
@@ -214,6 +215,11 @@ TEST(help_and_the_table_show_defaults_as_a_user_would_write_them)
     buf_release(&out);
 }
 
+static void write_metrics(struct buf *out)
+{
+    metrics_single(out, "n", METRIC_GAUGE, "How many.", 0);
+}
+
 /* Runs the arguments in a child, with both outputs closed to us. Returns its exit status; 100: it
  * went on. */
 static int exit_status_with(int argc, const char *first, const char *second)
@@ -225,7 +231,7 @@ static int exit_status_with(int argc, const char *first, const char *second)
     if (child == 0) {
         if (freopen("/dev/null", "w", stdout) && freopen("/dev/null", "w", stderr)) {
             config_handle_arguments(argc, argv, "example", "an example", settings,
-                                    COUNT_OF(settings));
+                                    COUNT_OF(settings), write_metrics);
         }
         _exit(100);
     }
@@ -242,6 +248,7 @@ TEST(arguments_print_and_end_and_unknown_ones_fail)
     CHECK(exit_status_with(2, "--help", "") == 0);
     CHECK(exit_status_with(2, "--version", "") == 0);
     CHECK(exit_status_with(2, "--config-markdown", "") == 0);
+    CHECK(exit_status_with(2, "--metrics-markdown", "") == 0);
     CHECK(exit_status_with(2, "--port", "") == 2);
     CHECK(exit_status_with(3, "--help", "me") == 2);
 }

@@ -1,7 +1,11 @@
 #include "base/metrics.h"
+#include "base/process_metrics.h"
+#include "base/version.h"
 #include "testing.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 TEST(a_family_is_written_with_its_help_its_type_and_its_samples)
 {
@@ -66,6 +70,7 @@ TEST(a_histogram_is_written_cumulated_and_scaled)
     histogram_record(&histogram, 64);
     histogram_record(&histogram, 100);
     histogram_record(&histogram, 1000000);
+    CHECK(histogram_count(&histogram) == 3);
     struct buf out = BUF_INIT;
     metrics_histogram(&out, "d_seconds", "Time.", 1e-6, &histogram);
     char *text = bytes_to_string(buf_bytes(&out));
@@ -79,7 +84,57 @@ TEST(a_histogram_is_written_cumulated_and_scaled)
     buf_release(&out);
 }
 
+TEST(a_table_for_people_has_a_row_for_each_family_with_all_its_labels)
+{
+    static struct histogram histogram;
+    struct buf text = BUF_INIT;
+    metrics_family(&text, "n_total", METRIC_COUNTER, "How many, by what.");
+    metrics_sample(&text, "n_total", "reason=\"full\",kind=\"a\"", 0);
+    metrics_sample(&text, "n_total", "reason=\"bad\",kind=\"a\"", 0);
+    metrics_sample(&text, "n_total", "reason=\"bad\",kind=\"ab\"", 0);
+    metrics_histogram(&text, "d_seconds", "Time.", 1e-6, &histogram);
+    metrics_family(&text, "build", METRIC_GAUGE, "Always 1.");
+    metrics_sample(&text, "build", "version=\"1.0\"", 1);
+    struct buf out = BUF_INIT;
+    metrics_write_markdown(buf_bytes(&text), &out);
+    CHECK_TEXT(buf_bytes(&out),
+               "| metric | type | labels | what it is |\n|---|---|---|---|\n"
+               "| `n_total` | counter | `reason`: full, bad; `kind`: a, ab | How many, by what. |\n"
+               "| `d_seconds` | histogram |  | Time. |\n"
+               "| `build` | gauge | `version` | Always 1. |\n");
+    buf_release(&text);
+    buf_release(&out);
+}
+
+TEST(a_process_tells_its_version_and_what_it_takes)
+{
+    struct buf out = BUF_INIT;
+    process_metrics_write(&out, "example");
+    char *text = bytes_to_string(buf_bytes(&out));
+    char build[128];
+    snprintf(build, sizeof(build), "\nparley_build_info{service=\"example\",version=\"%s\"} 1\n",
+             parley_version);
+    CHECK(strstr(text, build) != NULL);
+    const char *started = strstr(text, "\nprocess_start_time_seconds ");
+    CHECK(started != NULL);
+    double since = (double)time(NULL) - strtod(strchr(started, ' '), NULL);
+    CHECK(since > -2 && since < 3600);
+    const char *memory = strstr(text, "\nprocess_resident_memory_bytes ");
+    CHECK(memory != NULL && strtod(strchr(memory, ' '), NULL) > 100000);
+    struct buf later = BUF_INIT;
+    process_metrics_write(&later, "example");
+    char *later_text = bytes_to_string(buf_bytes(&later));
+    const char *started_later = strstr(later_text, "\nprocess_start_time_seconds ");
+    CHECK(strncmp(started, started_later, strcspn(started + 1, "\n") + 2) == 0);
+    free(later_text);
+    buf_release(&later);
+    free(text);
+    buf_release(&out);
+}
+
 TEST_MAIN(TEST_OF(a_family_is_written_with_its_help_its_type_and_its_samples),
           TEST_OF(numbers_are_written_short_and_exact),
           TEST_OF(a_bucket_holds_what_is_at_its_bound_and_not_one_more),
-          TEST_OF(a_histogram_is_written_cumulated_and_scaled))
+          TEST_OF(a_histogram_is_written_cumulated_and_scaled),
+          TEST_OF(a_table_for_people_has_a_row_for_each_family_with_all_its_labels),
+          TEST_OF(a_process_tells_its_version_and_what_it_takes))

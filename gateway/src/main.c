@@ -3,6 +3,7 @@
  */
 #include "base/log.h"
 #include "edge/gateway.h"
+#include "edge/gateway_metrics.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,7 +20,7 @@ int main(int argc, char **argv)
     config_handle_arguments(
         argc, argv, "parley-gateway",
         "Terminates WebSockets of Socket.IO clients, serves the page, and connects both to NATS.",
-        gateway_settings, gateway_settings_count);
+        gateway_settings, gateway_settings_count, gateway_metrics_write_unused);
     struct gateway_config config = {0};
     struct buf error = BUF_INIT;
     int status = EXIT_SUCCESS;

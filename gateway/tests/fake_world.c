@@ -309,6 +309,21 @@ static void world_tell(void *user, const struct hub_event *event)
     (void)user, (void)event;
 }
 
+uint64_t fake_joins(const struct fake_gateway *gateway, enum hub_join join, enum hub_gap gap)
+{
+    const uint64_t *by_source = hub_stats(gateway->hub)->by.joins[join][gap];
+    return by_source[HUB_SOURCE_MEMORY] + by_source[HUB_SOURCE_STORE];
+}
+
+uint64_t fake_gaps(const struct fake_gateway *gateway)
+{
+    uint64_t sum = 0;
+    for (int gap = 0; gap < HUB_GAPS; gap++) {
+        sum += hub_stats(gateway->hub)->by.gaps_told[gap];
+    }
+    return sum;
+}
+
 static uint64_t world_wall_ms(void *user)
 {
     return ((struct fake_gateway *)user)->world->now_ms;

@@ -127,6 +127,10 @@ struct fake_gateway *fake_gateway_start(struct fake_world *world, unsigned index
 /* kill -9. Its clients' sockets are gone. */
 void fake_gateway_kill(struct fake_gateway *gateway);
 
+/* What the hub of @gateway has counted: joins, from memory and from the store; `chat gap` events of all reasons. */
+uint64_t fake_joins(const struct fake_gateway *gateway, enum hub_join join, enum hub_gap gap);
+uint64_t fake_gaps(const struct fake_gateway *gateway);
+
 /* Lets @ms pass. */
 void fake_world_run(struct fake_world *world, uint64_t ms);
 

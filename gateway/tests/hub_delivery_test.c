@@ -76,6 +76,9 @@ TEST(the_recovery_limit_is_told_as_a_gap_from_one_past_it_on)
     fake_world_run(&world, 100);
     fake_client_saw(at, "joined");
     fake_client_saw(past, "joined, gap 10-10 limit");
+    assert_int_equal(fake_joins(&world.gateways[1], HUB_JOIN_CAUGHT_UP, HUB_GAP_NONE), 1);
+    assert_int_equal(fake_joins(&world.gateways[1], HUB_JOIN_CAUGHT_UP, HUB_GAP_LIMIT), 1);
+    assert_int_equal(fake_gaps(&world.gateways[1]), 1);
     assert_int_equal(fake_client_place(at, "/")->count, 100);
     assert_int_equal(fake_client_place(past, "/")->count, 100);
 }
@@ -90,6 +93,7 @@ TEST(what_retention_has_removed_is_told_as_a_gap)
     fake_client_join(ann, "/", "\"serverOffset\":5");
     fake_world_run(&world, 100);
     fake_client_saw(ann, "joined, gap 6-300 retention");
+    assert_int_equal(fake_joins(&world.gateways[0], HUB_JOIN_CAUGHT_UP, HUB_GAP_RETENTION), 1);
     assert_int_equal(fake_client_place(ann, "/")->next_id, 601);
 }
 
@@ -152,6 +156,42 @@ TEST(a_lost_broadcast_is_found_within_a_second_and_a_bit)
     fake_client_saw(bob, "joined, #1 hello");
 }
 
+TEST(how_late_a_message_is_counts_and_history_does_not)
+{
+    fake_gateway_start(&world, 1, NULL);
+    fake_store_fill(&world.store, BYTES("lobby"), "m", 10);
+    fake_world_run(&world, 5000);
+    struct fake_client *ann = joined("ann", 0, ""), *bob = joined("bob", 1, "");
+    ann->is_quiet = bob->is_quiet = true;
+    const struct histogram *here = &hub_stats(world.gateways[0].hub)->by.commit_to_delivery_us;
+    const struct histogram *there = &hub_stats(world.gateways[1].hub)->by.commit_to_delivery_us;
+    fake_client_send(ann, "/", "hello", "");
+    fake_world_run(&world, 100);
+    assert_int_equal(histogram_count(here), 1);
+    assert_int_equal(here->sum, 1000); /* one hop */
+    assert_int_equal(histogram_count(there), 1);
+    world.loses_broadcasts = true;
+    fake_client_send(ann, "/", "found later", "");
+    fake_world_run(&world, 2000);
+    assert_int_equal(fake_client_place(bob, "/")->next_id, 13);
+    assert_int_equal(histogram_count(there), 2);
+    assert_in_range(there->sum, 900000, 2000000);
+}
+
+TEST(where_a_join_finds_its_first_message_is_counted)
+{
+    fake_store_fill(&world.store, BYTES("lobby"), "m", 700);
+    const uint64_t *caught_up =
+        hub_stats(world.gateways[0].hub)->by.joins[HUB_JOIN_CAUGHT_UP][HUB_GAP_NONE];
+    joined("ann", 0, "\"serverOffset\":651")->is_quiet = true;
+    assert_int_equal(caught_up[HUB_SOURCE_MEMORY], 1);
+    joined("bob", 0, "\"serverOffset\":649")->is_quiet = true;
+    assert_int_equal(caught_up[HUB_SOURCE_STORE], 1);
+    joined("cid", 0, "\"serverOffset\":649")->is_quiet = true; /* bob's page */
+    assert_int_equal(caught_up[HUB_SOURCE_MEMORY], 2);
+    assert_int_equal(fake_joins(&world.gateways[0], HUB_JOIN_NEW, HUB_GAP_NONE), 0);
+}
+
 TEST(a_hole_is_filled_from_the_store_and_nothing_overtakes_it)
 {
     fake_gateway_start(&world, 1, NULL);
@@ -172,7 +212,7 @@ TEST(a_room_far_behind_starts_anew_at_the_head_and_members_lose_nothing)
     fake_store_fill(&world.store, BYTES("lobby"), "m", REPAIR_MESSAGES_MAX + 2000);
     fake_world_run(&world, 2000);
     assert_int_equal(fake_client_place(ann, "/")->next_id, REPAIR_MESSAGES_MAX + 2001);
-    assert_int_equal(hub_stats(world.gateways[0].hub)->gaps_told, 0);
+    assert_int_equal(fake_gaps(&world.gateways[0]), 0);
 }
 
 TEST(more_broadcasts_ahead_than_are_kept_are_not_waited_for_a_second)
@@ -390,7 +430,9 @@ TEST(many_rooms_are_asked_for_in_few_queries)
 
 #define IN_A_WORLD(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-TEST_MAIN(IN_A_WORLD(a_message_reaches_everyone_once_and_its_sender_before_the_ack),
+TEST_MAIN(IN_A_WORLD(how_late_a_message_is_counts_and_history_does_not),
+          IN_A_WORLD(where_a_join_finds_its_first_message_is_counted),
+          IN_A_WORLD(a_message_reaches_everyone_once_and_its_sender_before_the_ack),
           IN_A_WORLD(who_joins_without_an_offset_gets_the_newest_fifty),
           IN_A_WORLD(an_offset_of_zero_means_everything),
           IN_A_WORLD(the_recovery_limit_is_told_as_a_gap_from_one_past_it_on),

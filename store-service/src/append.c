@@ -63,6 +63,7 @@ static void answer(struct append_run *run, struct work *work)
     bus_reply(run->settings->bus, request->request, buf_bytes(&payload));
     buf_release(&payload);
     stat_add(&run->settings->stats->appends_ok, 1);
+    histogram_record(&run->settings->stats->append_us, clock_monotonic_us() - work->arrived_us);
     work->is_answered = true;
 }
 
@@ -91,9 +92,9 @@ static size_t drop_old(struct append_run *run, struct batch_item **items, size_t
 
 /* The statement. */
 
-/* Fills @params with the arguments of parley_append(). */
-static void write_arguments(struct pg_params *params, const struct batch *batch,
-                            struct batch_item *const *items, size_t count, bool waits)
+/* Fills @params with the arguments of parley_append(). Returns how many rooms they name. */
+static size_t write_arguments(struct pg_params *params, const struct batch *batch,
+                              struct batch_item *const *items, size_t count, bool waits)
 {
     int32_t *room_place = mem_alloc_zeroed((batch->room_count + 1) * sizeof(*room_place));
     size_t room_count = 0;
@@ -130,6 +131,7 @@ static void write_arguments(struct pg_params *params, const struct batch *batch,
     }
     pg_param_bool(params, waits);
     free(room_place);
+    return room_count;
 }
 
 /* The columns of parley_append()'s result, in order. */
@@ -198,7 +200,7 @@ static enum store_result try_once(struct append_run *run, struct pg *pg,
     struct stats *stats = run->settings->stats;
     struct pg_params params;
     pg_params_init(&params);
-    write_arguments(&params, &run->batch, items, count, waits);
+    size_t rooms = write_arguments(&params, &run->batch, items, count, waits);
     PGresult *result;
     uint64_t start_us = clock_monotonic_us();
     enum store_result what = pg_run(pg, "SELECT * FROM parley_append($1, $2, $3, $4, $5, $6, $7)",
@@ -209,6 +211,7 @@ static enum store_result try_once(struct append_run *run, struct pg *pg,
     }
     histogram_record(&stats->transaction_us, clock_monotonic_us() - start_us);
     histogram_record(&stats->transaction_messages, count * BATCH_SCALE);
+    histogram_record(&stats->transaction_rooms, rooms * BATCH_SCALE);
     for (int row = 0; row < PQntuples(result); row++) {
         settle_row(run, items, count, result, row);
     }

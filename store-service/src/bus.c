@@ -70,7 +70,9 @@ static void on_nats_error(natsConnection *connection, natsSubscription *subscrip
 {
     (void)connection;
     (void)subscription;
-    (void)user;
+    if (status == NATS_SLOW_CONSUMER) {
+        stat_add(&((struct bus *)user)->stats->nats_slow_consumer, 1);
+    }
     LOG(LOG_WARN, "nats_error", F_STR("reason", natsStatus_GetText(status)));
 }
 
@@ -92,6 +94,7 @@ static void on_message(natsConnection *connection, natsSubscription *subscriptio
         .arrived_us = clock_monotonic_us(),
         .message = message,
     };
+    stat_add(&from->bus->stats->received_bytes, (uint64_t)natsMsg_GetDataLength(message));
     from->bus->callbacks.on_request(from->bus->callbacks.user, request);
 }
 
@@ -297,7 +300,9 @@ static void publish(struct bus *bus, const char *subject, struct bytes payload)
 {
     natsStatus status =
         natsConnection_Publish(bus->connection, subject, payload.data, (int)payload.len);
-    if (status != NATS_OK) {
+    if (status == NATS_OK) {
+        stat_add(&bus->stats->sent_bytes, payload.len);
+    } else {
         stat_add(&bus->stats->publishes_failed, 1);
         LOG(LOG_WARN, "nats_publish_failed", F_STR("subject", subject),
             F_STR("reason", natsStatus_GetText(status)));

@@ -142,6 +142,13 @@ static uint64_t time_to_wait(const struct lane *lane)
     return lane->next_attempt_ms > now_ms ? lane->next_attempt_ms - now_ms : 0;
 }
 
+static void work_off(struct lane *lane, struct queue_entry *list)
+{
+    uint64_t start_us = clock_monotonic_us();
+    lane->setup.on_requests(lane->setup.user, lane, list);
+    stat_add(lane->setup.busy_us, clock_monotonic_us() - start_us);
+}
+
 static void *lane_main(void *argument)
 {
     struct lane *lane = argument;
@@ -150,7 +157,7 @@ static void *lane_main(void *argument)
         struct queue_entry *list;
         switch (queue_take(setup->queue, setup->requests_max, setup->bytes_max, time_to_wait(lane),
                            &list)) {
-        case QUEUE_GIVEN: setup->on_requests(setup->user, lane, list); break;
+        case QUEUE_GIVEN: work_off(lane, list); break;
         case QUEUE_IDLE: look_after_connection(lane); break;
         case QUEUE_CLOSED: pg_release(&lane->pg); return NULL;
         }

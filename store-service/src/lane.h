@@ -38,6 +38,7 @@ struct lane_setup {
     void *user; /* of on_requests */
     struct lane_events events;
     struct stats *stats;
+    _Atomic uint64_t *busy_us; /* of @stats: grows by the time that on_requests takes */
 };
 
 /* Starts the lane. What @setup points at must outlive it. Returns owned. */

@@ -301,7 +301,7 @@ int main(int argc, char **argv)
         config_handle_arguments(
             argc, argv, "parley-store",
             "appends messages to rooms, and reads them (--new-epoch: begins a new epoch, and ends)",
-            store_settings, store_settings_count);
+            store_settings, store_settings_count, stats_write_unused);
     }
     static struct program program = {.why_mutex = PTHREAD_MUTEX_INITIALIZER};
     struct buf why = BUF_INIT;

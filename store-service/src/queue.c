@@ -105,10 +105,10 @@ void queue_close(struct queue *queue)
     pthread_mutex_unlock(&queue->mutex);
 }
 
-size_t queue_count(struct queue *queue)
+struct queue_load queue_load(struct queue *queue)
 {
     pthread_mutex_lock(&queue->mutex);
-    size_t count = queue->count;
+    struct queue_load load = {.count = queue->count, .bytes = queue->bytes};
     pthread_mutex_unlock(&queue->mutex);
-    return count;
+    return load;
 }

@@ -57,6 +57,11 @@ MUST_USE enum queue_take_result queue_take(struct queue *queue, size_t entries_m
 /* Lets nothing in any more and wakes everyone who waits. */
 void queue_close(struct queue *queue);
 
-size_t queue_count(struct queue *queue);
+/* What is in it now. */
+struct queue_load {
+    size_t count, bytes;
+};
+
+struct queue_load queue_load(struct queue *queue);
 
 #endif

@@ -1,5 +1,7 @@
 #include "stats.h"
 
+#include "base/process_metrics.h"
+
 static double load(_Atomic uint64_t *stat)
 {
     return (double)atomic_load_explicit(stat, memory_order_relaxed);
@@ -61,36 +63,89 @@ static void write_transactions(struct stats *stats, struct buf *out)
     metrics_histogram(out, "parley_store_transaction_messages",
                       "Messages in a committed append transaction.", 1.0 / BATCH_SCALE,
                       &stats->transaction_messages);
+    metrics_histogram(out, "parley_store_transaction_rooms",
+                      "Rooms in a committed append transaction.", 1.0 / BATCH_SCALE,
+                      &stats->transaction_rooms);
+    metrics_histogram(out, "parley_store_append_seconds",
+                      "From an append request's arrival to the reply that it is committed.", 1e-6,
+                      &stats->append_us);
     metrics_histogram(out, "parley_store_append_wait_seconds",
-                      "Time that an append request waited for its lane.", 1e-6,
+                      "Of that, the time that it waited for its lane.", 1e-6,
                       &stats->append_wait_us);
     metrics_histogram(out, "parley_store_read_seconds",
                       "Time of a range or heads request in its lane.", 1e-6, &stats->read_us);
 }
 
-void stats_write(struct stats *stats, const struct stats_gauges *gauges, struct buf *out)
+/* A family of gauges with one sample for appends and one for reads. */
+static void write_by_kind(struct buf *out, const char *name, const char *help, size_t append,
+                          size_t read)
 {
-    write_messages(stats, out);
-    write_requests(stats, out);
-    write_transactions(stats, out);
-    metrics_family(out, "parley_store_requests_waiting", METRIC_GAUGE,
-                   "Requests that wait in the lanes.");
-    metrics_sample(out, "parley_store_requests_waiting", "kind=\"append\"",
-                   (double)gauges->append_requests_waiting);
-    metrics_sample(out, "parley_store_requests_waiting", "kind=\"read\"",
-                   (double)gauges->read_requests_waiting);
-    metrics_single(out, "parley_store_publishes_failed_total", METRIC_COUNTER,
-                   "Replies and broadcasts that NATS did not take; gateways ask again.",
-                   load(&stats->publishes_failed));
-    metrics_single(out, "parley_store_lanes", METRIC_GAUGE, "Lanes, each with a connection.",
-                   gauges->lanes);
+    metrics_family(out, name, METRIC_GAUGE, help);
+    metrics_sample(out, name, "kind=\"append\"", (double)append);
+    metrics_sample(out, name, "kind=\"read\"", (double)read);
+}
+
+static void write_lanes(struct stats *stats, const struct stats_gauges *gauges, struct buf *out)
+{
+    static const char busy[] = "parley_store_lane_busy_seconds_total";
+    write_by_kind(out, "parley_store_lanes", "Lanes: threads with a connection to Postgres each.",
+                  gauges->write_lanes, gauges->read_lanes);
+    metrics_family(out, busy, METRIC_COUNTER,
+                   "Time that lanes worked or waited for Postgres; its rate is how many lanes were "
+                   "busy.");
+    metrics_sample(out, busy, "kind=\"append\"", load(&stats->write_busy_us) * 1e-6);
+    metrics_sample(out, busy, "kind=\"read\"", load(&stats->read_busy_us) * 1e-6);
+    write_by_kind(out, "parley_store_requests_waiting", "Requests that wait for a lane now.",
+                  gauges->append_requests_waiting, gauges->read_requests_waiting);
+    write_by_kind(
+        out, "parley_store_requests_waiting_limit",
+        "LANE_REQUESTS_MAX of all queues: past its own, a request is answered overloaded.",
+        gauges->append_requests_max, gauges->read_requests_max);
+    write_by_kind(out, "parley_store_waiting_bytes", "Bytes of the requests that wait now.",
+                  gauges->append_bytes_waiting, gauges->read_bytes_waiting);
+    write_by_kind(out, "parley_store_waiting_limit_bytes",
+                  "LANE_BYTES_MAX of all queues: past its own, a request is answered overloaded.",
+                  gauges->append_bytes_max, gauges->read_bytes_max);
+}
+
+static void write_connections(struct stats *stats, const struct stats_gauges *gauges,
+                              struct buf *out)
+{
     metrics_single(out, "parley_store_postgres_connected_lanes", METRIC_GAUGE,
-                   "Lanes whose connection to Postgres is there.", gauges->lanes_connected);
+                   "Lanes whose connection to Postgres is there now.", gauges->lanes_connected);
     metrics_single(out, "parley_store_postgres_connects_total", METRIC_COUNTER,
                    "Connections made to Postgres.", load(&stats->postgres_connects));
     metrics_single(out, "parley_store_nats_connected", METRIC_GAUGE,
-                   "1 while the connection to NATS is there.", gauges->nats_is_connected);
-    metrics_single(out, "parley_store_nats_reconnects_total", METRIC_COUNTER,
-                   "Times that the connection to NATS was made again.",
+                   "Whether NATS is connected (1) or not (0).", gauges->nats_is_connected);
+    metrics_single(out, "parley_store_nats_reconnects_total", METRIC_COUNTER, "Reconnects to NATS.",
                    load(&stats->nats_reconnects));
+    metrics_single(out, "parley_store_nats_slow_consumer_total", METRIC_COUNTER,
+                   "Notices of the NATS client that requests came faster than they were taken, and "
+                   "were dropped; gateways ask again.",
+                   load(&stats->nats_slow_consumer));
+    metrics_single(out, "parley_store_receiving", METRIC_GAUGE,
+                   "1 while it is in the queue group and takes requests.", gauges->receives);
+    metrics_single(out, "parley_store_publishes_failed_total", METRIC_COUNTER,
+                   "Replies and broadcasts that NATS did not take; gateways ask again.",
+                   load(&stats->publishes_failed));
+    metrics_single(out, "parley_store_received_bytes_total", METRIC_COUNTER,
+                   "Bytes of requests from NATS.", load(&stats->received_bytes));
+    metrics_single(out, "parley_store_sent_bytes_total", METRIC_COUNTER,
+                   "Bytes of replies and broadcasts to NATS.", load(&stats->sent_bytes));
+}
+
+void stats_write(struct stats *stats, const struct stats_gauges *gauges, struct buf *out)
+{
+    process_metrics_write(out, "store");
+    write_messages(stats, out);
+    write_requests(stats, out);
+    write_transactions(stats, out);
+    write_lanes(stats, gauges, out);
+    write_connections(stats, gauges, out);
+}
+
+void stats_write_unused(struct buf *out)
+{
+    static struct stats stats;
+    stats_write(&stats, &(struct stats_gauges){0}, out);
 }

@@ -74,6 +74,7 @@ static void start_lanes(struct store *store, const struct lane_events *events)
                        .on_requests = append_on_requests,
                        .user = &store->append_settings,
                        .events = *events,
+                       .busy_us = &store->stats.write_busy_us,
                    });
     }
     for (size_t i = 0; i < read_lanes; i++) {
@@ -84,6 +85,7 @@ static void start_lanes(struct store *store, const struct lane_events *events)
                        .on_requests = read_on_requests,
                        .user = &store->read_settings,
                        .events = *events,
+                       .busy_us = &store->stats.read_busy_us,
                    });
     }
 }
@@ -220,14 +222,24 @@ void store_write_unready(struct store *store, struct buf *out)
 
 void store_write_metrics(struct store *store, struct buf *out)
 {
+    struct queue_load reads = queue_load(&store->read_queue);
     struct stats_gauges gauges = {
-        .read_requests_waiting = queue_count(&store->read_queue),
+        .read_requests_waiting = reads.count,
+        .read_bytes_waiting = reads.bytes,
+        .read_requests_max = store->read_queue.entries_max,
+        .read_bytes_max = store->read_queue.bytes_max,
+        .write_lanes = (unsigned)store->write_lanes,
+        .read_lanes = (unsigned)(store->lane_count - store->write_lanes),
         .lanes_connected = connected_lanes(store),
-        .lanes = (unsigned)store->lane_count,
         .nats_is_connected = bus_is_connected(store->bus),
+        .receives = store->receives,
     };
     for (size_t i = 0; i < store->write_lanes; i++) {
-        gauges.append_requests_waiting += queue_count(&store->write_queues[i]);
+        struct queue_load appends = queue_load(&store->write_queues[i]);
+        gauges.append_requests_waiting += appends.count;
+        gauges.append_bytes_waiting += appends.bytes;
+        gauges.append_requests_max += store->write_queues[i].entries_max;
+        gauges.append_bytes_max += store->write_queues[i].bytes_max;
     }
     stats_write(&store->stats, &gauges, out);
 }

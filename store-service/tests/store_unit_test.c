@@ -28,7 +28,7 @@ static void a_queue_gives_in_the_order_of_arrival_and_keeps_its_bounds(void **st
     assert_int_equal(queue_push(&queue, &heavy), QUEUE_FULL); /* 101 bytes */
     assert_int_equal(queue_push(&queue, &entries[2]), QUEUE_TAKEN);
     assert_int_equal(queue_push(&queue, &entries[3]), QUEUE_FULL); /* a fourth */
-    assert_int_equal(queue_count(&queue), 3);
+    assert_int_equal(queue_load(&queue).count, 3);
 
     struct queue_entry *list;
     assert_int_equal(queue_take(&queue, 3, 80, 0, &list), QUEUE_GIVEN);

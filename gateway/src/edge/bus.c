@@ -561,6 +561,9 @@ struct bus_stats bus_stats(const struct bus *bus)
         .peer_mail_dropped = atomic_load(&bus->peer_mail_dropped),
         .commands_dropped = atomic_load(&bus->commands_dropped),
         .slow_consumer = atomic_load(&bus->slow_consumer),
+        .is_connected = atomic_load(&bus->is_connected),
+        .mail_bytes = atomic_load(&bus->mail_bytes),
+        .command_bytes = atomic_load(&bus->command_bytes),
     };
 }
 

@@ -77,6 +77,8 @@ struct bus_stats {
     uint64_t peer_mail_dropped; /* of other gateways */
     uint64_t commands_dropped;  /* requests and announcements */
     uint64_t slow_consumer;     /* notices from nats.c */
+    bool is_connected;
+    size_t mail_bytes, command_bytes; /* that wait now */
 };
 
 struct bus_stats bus_stats(const struct bus *bus);

@@ -27,7 +27,7 @@ static void refuse_unavailable(struct engine *engine, h2o_req_t *req, const char
 static void refuse(struct engine *engine, h2o_req_t *req, enum eio_error error)
 {
     struct eio_refusal refusal = eio_refusal(error, http_is_websocket_upgrade(req));
-    engine->stats.refused_bad++;
+    engine->stats.refused[error]++;
     if (refusal.closes_connection) {
         req->http1_is_persistent = 0;
     }
@@ -64,6 +64,7 @@ void engine_respond(struct engine *engine, h2o_req_t *req, enum verdict verdict,
     case VERDICT_BAD_REQUEST: refuse(engine, req, EIO_ERROR_BAD_REQUEST); break;
     case VERDICT_UNKNOWN: refuse(engine, req, EIO_ERROR_SID); break;
     case VERDICT_TOO_LARGE:
+        engine->stats.refused_too_large++;
         cors_add_headers(engine->settings.cors, req);
         http_respond(req, 413, "Payload Too Large", "text/plain", (struct bytes){0});
         break;

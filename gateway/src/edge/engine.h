@@ -36,6 +36,7 @@
 
 #include "cors.h"
 #include "proto/contract_peer.h"
+#include "wire/eio_handshake.h"
 #include "wire/eio_probe.h"
 #include <h2o.h>
 
@@ -51,6 +52,7 @@ enum {
     ENGINE_MOVED_MAX = 65536,
     /* Bodies of relayed POSTs that are not all there; past it the newest is refused. */
     ENGINE_PEER_BODIES_MAX = 64,
+    ENGINE_REFUSALS = EIO_ERROR_VERSION + 1,
 };
 
 struct engine;
@@ -142,13 +144,17 @@ void engine_close_some(struct engine *engine, size_t count,
 
 struct engine_stats {
     uint64_t opened_polling, opened_websocket, upgraded;
-    uint64_t refused_full, refused_draining, refused_bad; /* 503, 503, 400 and the like */
+    uint64_t refused_full, refused_draining; /* 503 */
+    uint64_t refused_too_large;              /* 413 */
+    uint64_t refused[ENGINE_REFUSALS];       /* 400 and the like, by enum eio_error */
     uint64_t aborted_polls;
     uint64_t relayed,
         relays_failed; /* requests for sessions of peers: sent there; of these, without an answer */
     uint64_t taken_over, handed_over;
     uint64_t bytes_in;
-    size_t websockets; /* open now, each a file */
+    size_t websockets;         /* open now, each a file */
+    size_t websocket_sessions; /* now: those that carry a session, no upgrades on their way */
+    size_t websockets_blocked; /* now: with more to write than their peers read */
 };
 
 struct engine_stats engine_stats(const struct engine *engine);

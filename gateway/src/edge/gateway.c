@@ -244,7 +244,14 @@ static void write_unready(void *user, struct buf *out)
 static void write_metrics(void *user, struct buf *out)
 {
     struct gateway *gateway = user;
-    gateway_metrics_write(out, gateway->hub, gateway->bus, gateway->engine, gateway->server);
+    gateway_metrics_write(out, &(struct gateway_numbers){
+                                   .hub = hub_stats(gateway->hub),
+                                   .bus = bus_stats(gateway->bus),
+                                   .engine = engine_stats(gateway->engine),
+                                   .server = server_stats(gateway->server),
+                                   .config = gateway->config,
+                                   .sockets_max = gateway->sockets_max,
+                               });
 }
 
 /* --- draining --------------------------------------------------------------------------------------------------- */

@@ -1,110 +1,262 @@
 #include "gateway_metrics.h"
 
-#include <string.h>
+#include "base/process_metrics.h"
+#include <stdio.h>
 
-/* A number of the hub: its name there, and what a reader of /metrics sees. */
-#define COUNTER(field, name, help) \
-    metrics_single(out, name, METRIC_COUNTER, help, (double)stats->field)
-#define GAUGE(field, name, help) metrics_single(out, name, METRIC_GAUGE, help, (double)stats->field)
+enum { LABELS_BYTES_MAX = 128 };
 
-static void write_hub(struct buf *out, struct hub *hub)
+static void counter(struct buf *out, const char *name, const char *help, uint64_t value)
 {
-    const struct hub_stats *stats = hub_stats(hub);
-    GAUGE(clients, "parley_clients", "Connections of clients now.");
-    GAUGE(members, "parley_members", "Memberships of clients in rooms now.");
-    GAUGE(rooms, "parley_rooms", "Rooms that this gateway keeps now.");
-    GAUGE(log_bytes, "parley_room_log_bytes", "Memory of the newest messages of all rooms now.");
-    GAUGE(page_bytes, "parley_page_bytes", "Memory of pages of older messages now.");
-    COUNTER(messages_in, "parley_messages_received_total", "Chat messages that clients sent.");
-    COUNTER(messages_stored, "parley_messages_stored_total",
-            "Chat messages that the store committed, or knew.");
-    COUNTER(messages_duplicate, "parley_messages_duplicate_total",
-            "Of these, known before by their client ids.");
-    metrics_family(out, "parley_messages_refused_total", METRIC_COUNTER,
-                   "Chat messages that ended without being stored, by reason.");
-    metrics_sample(out, "parley_messages_refused_total", "reason=\"invalid\"",
-                   (double)stats->messages_invalid);
-    metrics_sample(out, "parley_messages_refused_total", "reason=\"unavailable\"",
-                   (double)stats->messages_unavailable);
-    metrics_sample(out, "parley_messages_refused_total", "reason=\"overloaded\"",
-                   (double)stats->messages_overloaded);
-    COUNTER(deliveries, "parley_deliveries_total", "Messages written to members.");
-    COUNTER(bytes_out, "parley_sent_bytes_total", "Bytes written to clients' sockets.");
-    COUNTER(appends, "parley_appends_total", "Append requests to the store, repeats included.");
-    COUNTER(appends_repeated, "parley_appends_repeated_total",
-            "Append requests that were sent again.");
-    COUNTER(queries, "parley_queries_total", "Queries to the store, repeats included.");
-    COUNTER(log_messages, "parley_log_messages_total", "Messages that joined a room's log.");
-    COUNTER(gaps_repaired, "parley_gaps_repaired_total",
-            "Holes in a log that were filled from the store.");
-    COUNTER(ahead_dropped, "parley_ahead_dropped_total",
-            "Broadcasts ahead of the log that were not kept.");
-    COUNTER(pages_fetched, "parley_pages_fetched_total",
-            "Pages of older messages read from the store.");
-    metrics_family(out, "parley_joins_total", METRIC_COUNTER, "Joins of rooms, by how they began.");
-    metrics_sample(out, "parley_joins_total", "how=\"new\"", (double)stats->joins_new);
-    metrics_sample(out, "parley_joins_total", "how=\"caught_up\"", (double)stats->joins_caught_up);
-    metrics_sample(out, "parley_joins_total", "how=\"resumed\"", (double)stats->joins_resumed);
-    COUNTER(gaps_told, "parley_chat_gaps_total", "Chat gap events sent to members.");
-    COUNTER(sessions_superseded, "parley_sessions_superseded_total",
-            "Connections closed because their session lives on another one.");
-    metrics_histogram(out, "parley_append_duration_seconds",
-                      "Time from a message's arrival to the store's answer.", 1e-6,
-                      hub_append_latency(hub));
+    metrics_single(out, name, METRIC_COUNTER, help, (double)value);
 }
 
-static void write_edge(struct buf *out, const struct bus *bus_of, const struct engine *engine_of,
-                       const struct server *server_of)
+static void gauge(struct buf *out, const char *name, const char *help, size_t value)
 {
-    struct bus_stats bus = bus_stats(bus_of);
-    metrics_single(out, "parley_nats_connected", METRIC_GAUGE,
-                   "Whether NATS is connected (1) or not (0).", bus_is_connected(bus_of));
-    metrics_single(out, "parley_nats_reconnects_total", METRIC_COUNTER, "Reconnects to NATS.",
-                   (double)bus.reconnects);
-    metrics_single(out, "parley_nats_slow_consumer_total", METRIC_COUNTER,
-                   "Notices of nats.c that broadcasts were dropped.", (double)bus.slow_consumer);
-    metrics_single(out, "parley_mailbox_dropped_total", METRIC_COUNTER,
-                   "Broadcasts dropped because the mailbox was full; they are fetched again.",
-                   (double)bus.mail_dropped);
-    metrics_single(out, "parley_bus_commands_dropped_total", METRIC_COUNTER,
-                   "Requests dropped because too many wait for NATS; they are made again.",
-                   (double)bus.commands_dropped);
-    struct engine_stats engine = engine_stats(engine_of);
+    metrics_single(out, name, METRIC_GAUGE, help, (double)value);
+}
+
+/* A sample of the family @name whose only label is @key. */
+static void sample(struct buf *out, const char *name, const char *key, const char *value,
+                   uint64_t number)
+{
+    char labels[LABELS_BYTES_MAX];
+    snprintf(labels, sizeof(labels), "%s=\"%s\"", key, value);
+    metrics_sample(out, name, labels, (double)number);
+}
+
+/* --- connections and requests ------------------------------------------------------------------------------------- */
+
+static void write_refusals(struct buf *out, const struct engine_stats *engine)
+{
+    static const char name[] = "parley_handshakes_refused_total";
+    static const char *const reasons[ENGINE_REFUSALS] = {
+        [EIO_ERROR_TRANSPORT] = "transport", [EIO_ERROR_SID] = "sid",
+        [EIO_ERROR_METHOD] = "method",       [EIO_ERROR_BAD_REQUEST] = "bad_request",
+        [EIO_ERROR_FORBIDDEN] = "forbidden", [EIO_ERROR_VERSION] = "version",
+    };
+    metrics_family(
+        out, name, METRIC_COUNTER,
+        "Requests to /socket.io/ that were refused: with 503 (full: CONNECTIONS_MAX is "
+        "reached; draining), 413 (too_large) or 400 (the rest; sid: of a session that is "
+        "not here, or not any more).");
+    sample(out, name, "reason", "full", engine->refused_full);
+    sample(out, name, "reason", "draining", engine->refused_draining);
+    sample(out, name, "reason", "too_large", engine->refused_too_large);
+    for (int error = 0; error < ENGINE_REFUSALS; error++) {
+        sample(out, name, "reason", reasons[error], engine->refused[error]);
+    }
+}
+
+static void write_connections(struct buf *out, const struct gateway_numbers *numbers)
+{
+    const struct engine_stats *engine = &numbers->engine;
+    const struct server_stats *server = &numbers->server;
+    size_t clients = numbers->hub->clients;
+    gauge(out, "parley_clients", "Connections of clients (Engine.IO sessions) now.", clients);
+    gauge(out, "parley_clients_limit", "CONNECTIONS_MAX: more are refused with 503.",
+          (size_t)numbers->config->connections_max);
+    metrics_family(out, "parley_sessions", METRIC_GAUGE, "The same connections, by transport.");
+    sample(out, "parley_sessions", "transport", "polling",
+           clients - MIN_OF(clients, engine->websocket_sessions));
+    sample(out, "parley_sessions", "transport", "websocket", engine->websocket_sessions);
     metrics_family(out, "parley_sessions_opened_total", METRIC_COUNTER,
-                   "Engine.IO sessions, by their first transport.");
-    metrics_sample(out, "parley_sessions_opened_total", "transport=\"polling\"",
-                   (double)engine.opened_polling);
-    metrics_sample(out, "parley_sessions_opened_total", "transport=\"websocket\"",
-                   (double)engine.opened_websocket);
-    metrics_single(out, "parley_upgrades_total", METRIC_COUNTER,
-                   "Sessions that went from polling to WebSocket.", (double)engine.upgraded);
-    metrics_single(out, "parley_polls_aborted_total", METRIC_COUNTER,
-                   "Waiting GETs that their clients gave up.", (double)engine.aborted_polls);
-    metrics_family(out, "parley_handshakes_refused_total", METRIC_COUNTER,
-                   "Requests refused, by reason.");
-    metrics_sample(out, "parley_handshakes_refused_total", "reason=\"bad\"",
-                   (double)engine.refused_bad);
-    metrics_sample(out, "parley_handshakes_refused_total", "reason=\"full\"",
-                   (double)engine.refused_full);
-    metrics_sample(out, "parley_handshakes_refused_total", "reason=\"draining\"",
-                   (double)engine.refused_draining);
-    struct server_stats server = server_stats(server_of);
-    metrics_single(out, "parley_sockets_refused_total", METRIC_COUNTER,
-                   "Connections closed at once because all files are taken.",
-                   (double)server.sockets_refused);
-    metrics_family(out, "parley_sockets", METRIC_GAUGE, "Sockets of clients that are open.");
-    metrics_sample(out, "parley_sockets", "kind=\"http\"", (double)server.sockets);
-    metrics_sample(out, "parley_sockets", "kind=\"websocket\"", (double)engine.websockets);
-    metrics_single(out, "parley_received_bytes_total", METRIC_COUNTER,
-                   "Bytes of packets read from clients.", (double)engine.bytes_in);
+                   "Connections that were opened, by their first transport.");
+    sample(out, "parley_sessions_opened_total", "transport", "polling", engine->opened_polling);
+    sample(out, "parley_sessions_opened_total", "transport", "websocket", engine->opened_websocket);
+    metrics_family(out, "parley_sessions_closed_total", METRIC_COUNTER,
+                   "Connections that ended: transport (the socket failed), peer (said goodbye), "
+                   "ping_timeout (silent), protocol (broke it), outbox_full (did not read), server "
+                   "(drain, or its session came back elsewhere), moved (to another gateway).");
+    for (int reason = 0; reason < HUB_CLOSE_REASONS; reason++) {
+        sample(out, "parley_sessions_closed_total", "reason",
+               eio_close_reason_name((enum eio_close_reason)reason),
+               numbers->hub->by.clients_closed[reason]);
+    }
+    counter(out, "parley_sessions_superseded_total",
+            "Connections closed because their session was resumed on another one.",
+            numbers->hub->sessions_superseded);
+    counter(out, "parley_upgrades_total", "Connections that went from polling to WebSocket.",
+            engine->upgraded);
+    counter(out, "parley_relayed_requests_total",
+            "Polling requests passed on to the gateway that has the session.", engine->relayed);
+    counter(out, "parley_relays_failed_total",
+            "Of these, without an answer: their sessions are closed.", engine->relays_failed);
+    counter(out, "parley_takeovers_total",
+            "Connections that came here from another gateway, with their upgrade to WebSocket.",
+            engine->taken_over);
+    counter(out, "parley_handovers_total", "Connections that went to another gateway so.",
+            engine->handed_over);
+    counter(out, "parley_polls_aborted_total", "Waiting GETs that their clients gave up.",
+            engine->aborted_polls);
+    write_refusals(out, engine);
+    metrics_family(out, "parley_sockets", METRIC_GAUGE,
+                   "Sockets of clients that are open now, by what they speak.");
+    sample(out, "parley_sockets", "kind", "http", server->sockets);
+    sample(out, "parley_sockets", "kind", "websocket", engine->websockets);
+    gauge(out, "parley_sockets_limit",
+          "What the system's files allow (ulimit -n): more are closed as they come.",
+          numbers->sockets_max);
+    counter(out, "parley_sockets_refused_total", "Sockets that were closed as they came.",
+            server->sockets_refused);
+    gauge(out, "parley_slow_clients",
+          "WebSockets now that have more to read than their clients take.",
+          engine->websockets_blocked);
+    counter(out, "parley_received_bytes_total", "Bytes of packets from clients.", engine->bytes_in);
+    counter(out, "parley_sent_bytes_total", "Bytes of packets to clients.",
+            numbers->hub->bytes_out);
 }
 
-void gateway_metrics_write(struct buf *out, struct hub *hub, const struct bus *bus,
-                           const struct engine *engine, const struct server *server)
+/* --- messages ------------------------------------------------------------------------------------------------------ */
+
+static void write_messages(struct buf *out, const struct hub_stats *hub)
 {
-    metrics_family(out, "parley_build_info", METRIC_GAUGE, "Always 1; the labels say what runs.");
-    metrics_sample(out, "parley_build_info",
-                   "program=\"parley-gateway\",version=\"" PARLEY_VERSION "\"", 1);
-    write_hub(out, hub);
-    write_edge(out, bus, engine, server);
+    counter(out, "parley_messages_received_total",
+            "Chat messages from clients that were taken, repeats included.", hub->messages_in);
+    counter(out, "parley_messages_stored_total",
+            "Chat messages that the store committed, or knew already.", hub->messages_stored);
+    counter(out, "parley_messages_duplicate_total",
+            "Of these, known already by their client ids: repeats of clients.",
+            hub->messages_duplicate);
+    metrics_family(out, "parley_messages_refused_total", METRIC_COUNTER,
+                   "Chat messages that their senders were told were not stored, by code.");
+    for (int code = 0; code < HUB_CHAT_CODES; code++) {
+        sample(out, "parley_messages_refused_total", "code", chat_code_name((enum chat_code)code),
+               hub->by.messages_refused[code]);
+    }
+    gauge(out, "parley_messages_waiting",
+          "Chat messages now that the store has not answered for yet (bounds: 1,024 a client, "
+          "8,192 a room; past them: overloaded).",
+          hub->sends_waiting);
+    metrics_histogram(out, "parley_append_duration_seconds",
+                      "From a chat message's arrival here to the store's answer.", 1e-6,
+                      &hub->by.append_us);
+    counter(out, "parley_appends_total", "Append requests to the store, repeats included.",
+            hub->appends);
+    counter(out, "parley_appends_repeated_total",
+            "Append requests that were sent again: not answered in 2 s, nobody there, or busy.",
+            hub->appends_repeated);
+    counter(out, "parley_log_messages_total", "Messages that joined a room's log here.",
+            hub->log_messages);
+    metrics_histogram(out, "parley_commit_to_delivery_seconds",
+                      "From a message's commit (Postgres's clock) to its joining the room's log "
+                      "here (this machine's clock), from where it goes to all members at once.",
+                      1e-6, &hub->by.commit_to_delivery_us);
+    counter(out, "parley_deliveries_total", "Messages written to members.", hub->deliveries);
+}
+
+/* --- rooms and recovery -------------------------------------------------------------------------------------------- */
+
+static bool can_happen(int join, int gap)
+{
+    return gap == HUB_GAP_NONE || join == HUB_JOIN_CAUGHT_UP;
+}
+
+static void write_joins(struct buf *out, const struct hub_stats *hub)
+{
+    static const char name[] = "parley_joins_total";
+    metrics_family(
+        out, name, METRIC_COUNTER,
+        "Joins of rooms. outcome: resumed (socket.recovered is true), caught_up (from an "
+        "offset, as a new session), new (without an offset). gap: why a caught_up one "
+        "did not get all. source: where the first message for it was.");
+    for (int join = 0; join < HUB_JOINS; join++) {
+        for (int gap = 0; gap < HUB_GAPS; gap++) {
+            for (int source = 0; source < HUB_SOURCES && can_happen(join, gap); source++) {
+                char labels[LABELS_BYTES_MAX];
+                snprintf(labels, sizeof(labels), "outcome=\"%s\",gap=\"%s\",source=\"%s\"",
+                         hub_join_name((enum hub_join)join), hub_gap_name((enum hub_gap)gap),
+                         hub_source_name((enum hub_source)source));
+                metrics_sample(out, name, labels, (double)hub->by.joins[join][gap][source]);
+            }
+        }
+    }
+}
+
+static void write_rooms(struct buf *out, const struct gateway_numbers *numbers)
+{
+    const struct hub_stats *hub = numbers->hub;
+    size_t log_bytes_max = (size_t)numbers->config->log_bytes_max;
+    gauge(out, "parley_rooms", "Rooms that this gateway keeps now.", hub->rooms);
+    gauge(out, "parley_members", "Memberships of clients in rooms now.", hub->members);
+    gauge(out, "parley_members_joining",
+          "Members now whose CONNECT is held until the store tells the room's head.", hub->joining);
+    gauge(out, "parley_room_log_bytes", "Memory of the newest messages of all rooms now.",
+          hub->log_bytes);
+    gauge(out, "parley_room_log_limit_bytes",
+          "What of LOG_BYTES_MAX that may take; past it the oldest leave.",
+          log_bytes_max - log_bytes_max / 4);
+    write_joins(out, hub);
+    metrics_family(out, "parley_chat_gaps_total", METRIC_COUNTER,
+                   "Chat gap events: messages that a member will not get, since they are past "
+                   "RECOVERY_MAX (limit), deleted (retention), or of a database that was replaced "
+                   "(epoch).");
+    for (int gap = HUB_GAP_LIMIT; gap < HUB_GAPS; gap++) {
+        sample(out, "parley_chat_gaps_total", "reason", hub_gap_name((enum hub_gap)gap),
+               hub->by.gaps_told[gap]);
+    }
+    counter(
+        out, "parley_gaps_repaired_total",
+        "Holes in a room's log, from broadcasts that were lost, that were filled from the store.",
+        hub->gaps_repaired);
+    counter(out, "parley_ahead_dropped_total",
+            "Broadcasts ahead of a hole that were not kept (bound: 64 a room); they are fetched.",
+            hub->ahead_dropped);
+    counter(out, "parley_queries_total", "Queries to the store, repeats included.", hub->queries);
+    counter(out, "parley_pages_fetched_total",
+            "Pages of 256 older messages that were read from the store.", hub->pages_fetched);
+    gauge(out, "parley_pages_waiting",
+          "Pages now that members wait for; at most 32 are asked for at a time.",
+          hub->pages_waiting);
+    gauge(out, "parley_page_bytes", "Memory of pages of older messages now.", hub->page_bytes);
+    gauge(out, "parley_page_limit_bytes",
+          "What of LOG_BYTES_MAX that may take; past it the least used leave.", log_bytes_max / 4);
+    metrics_family(out, "parley_history_requests_total", METRIC_COUNTER,
+                   "Answers to chat history; overloaded: the client has yet to read earlier ones.");
+    for (int how = 0; how < HUB_HISTORIES; how++) {
+        sample(out, "parley_history_requests_total", "outcome",
+               hub_history_name((enum hub_history)how), hub->by.histories[how]);
+    }
+}
+
+/* --- NATS ---------------------------------------------------------------------------------------------------------- */
+
+static void write_bus(struct buf *out, const struct bus_stats *bus)
+{
+    gauge(out, "parley_nats_connected", "Whether NATS is connected (1) or not (0).",
+          bus->is_connected);
+    counter(out, "parley_nats_reconnects_total", "Reconnects to NATS.", bus->reconnects);
+    counter(out, "parley_nats_slow_consumer_total",
+            "Notices of the NATS client that broadcasts came faster than they were taken, and were "
+            "dropped; they are fetched again.",
+            bus->slow_consumer);
+    gauge(out, "parley_mailbox_bytes", "Bytes from NATS now that wait for the loop.",
+          bus->mail_bytes);
+    counter(out, "parley_mailbox_dropped_total",
+            "Broadcasts dropped because 64 MiB of them waited; they are fetched again.",
+            bus->mail_dropped);
+    counter(out, "parley_peer_mail_dropped_total",
+            "Messages of other gateways, about sessions, that were dropped likewise; the requests "
+            "that they are of fail, and their clients reconnect.",
+            bus->peer_mail_dropped);
+    gauge(out, "parley_bus_command_bytes", "Bytes for NATS now that wait to be published.",
+          bus->command_bytes);
+    counter(out, "parley_bus_commands_dropped_total",
+            "Requests dropped because 64 MiB of them waited; they are made again.",
+            bus->commands_dropped);
+}
+
+void gateway_metrics_write(struct buf *out, const struct gateway_numbers *numbers)
+{
+    process_metrics_write(out, "gateway");
+    write_connections(out, numbers);
+    write_messages(out, numbers->hub);
+    write_rooms(out, numbers);
+    write_bus(out, &numbers->bus);
+}
+
+void gateway_metrics_write_unused(struct buf *out)
+{
+    static const struct hub_stats hub;
+    static const struct gateway_config config;
+    gateway_metrics_write(out, &(struct gateway_numbers){.hub = &hub, .config = &config});
 }

@@ -5,11 +5,24 @@
 #define PARLEY_EDGE_GATEWAY_METRICS_H
 
 #include "bus.h"
+#include "config.h"
 #include "engine.h"
 #include "hub/hub.h"
 #include "server.h"
 
-void gateway_metrics_write(struct buf *out, struct hub *hub, const struct bus *bus,
-                           const struct engine *engine, const struct server *server);
+/* All that is told, as it was at one moment. */
+struct gateway_numbers {
+    const struct hub_stats *hub;
+    struct bus_stats bus;
+    struct engine_stats engine;
+    struct server_stats server;
+    const struct gateway_config *config;
+    size_t sockets_max;
+};
+
+void gateway_metrics_write(struct buf *out, const struct gateway_numbers *numbers);
+
+/* The same of a gateway that has done nothing yet, for docs/operations.md. */
+void gateway_metrics_write_unused(struct buf *out);
 
 #endif

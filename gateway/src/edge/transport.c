@@ -158,6 +158,7 @@ static void on_writable(h2o_socket_t *socket, const char *error)
 {
     struct transport *transport = socket->data;
     transport->is_blocked = false;
+    transport->engine->stats.websockets_blocked--;
     if (error != NULL) {
         transport_doom(transport);
     } else {
@@ -200,6 +201,7 @@ static void flush_websocket(struct transport *transport)
         break;
     case WEBSOCKET_BLOCKED:
         transport->is_blocked = true;
+        transport->engine->stats.websockets_blocked++;
         h2o_socket_notify_write(transport->socket, on_writable);
         break;
     case WEBSOCKET_FAILED: transport_doom(transport); break;
@@ -237,6 +239,7 @@ static void on_read(h2o_socket_t *socket, const char *error)
 void transport_begin_websocket(struct transport *transport, h2o_socket_t *socket)
 {
     transport->engine->stats.websockets++;
+    transport->engine->stats.websocket_sessions++;
     transport->socket = socket;
     socket->data = transport;
     h2o_socket_read_start(socket, on_read);
@@ -246,6 +249,7 @@ void transport_begin_websocket(struct transport *transport, h2o_socket_t *socket
 /* @probe's WebSocket is the session's. What it has read already is handed over by upgrade.c. */
 static void take_socket(struct transport *transport, struct eio_probe *probe)
 {
+    transport->engine->stats.websocket_sessions++;
     transport->socket = upgrade_take_socket(probe);
     transport->socket->data = transport;
     h2o_socket_read_start(transport->socket, on_read);
@@ -349,6 +353,8 @@ static void transport_free(struct transport *transport)
     engine->callbacks.free(engine->callbacks.user, transport->session);
     if (transport->socket != NULL) {
         engine->stats.websockets--;
+        engine->stats.websocket_sessions--;
+        engine->stats.websockets_blocked -= transport->is_blocked;
         h2o_socket_close(transport->socket);
     }
     free(transport);

@@ -85,6 +85,7 @@ static void on_disconnect(struct sio_socket *socket, uint64_t now_ms)
         map_remove(&hub->sessions, member_sid(member));
     }
     if (member->join != NULL) {
+        hub->stats.joining--;
         join_free(member->join);
         member->join = NULL;
         room_maybe_idle(room, now_ms);
@@ -104,6 +105,7 @@ static void on_client_close(struct sio_client *sio, enum eio_close_reason reason
 {
     (void)now_ms;
     struct client *client = CONTAINER_OF(sio, struct client, sio);
+    client->hub->stats.by.clients_closed[reason]++;
     hub_tell(client->hub, &(struct hub_event){.type = HUB_CLIENT_CLOSED,
                                               .client = client,
                                               .reason = eio_close_reason_name(reason)});
@@ -161,6 +163,7 @@ struct member *member_new(struct client *client, struct bytes name, struct bytes
     list_init(&member->acks);
     list_init(&member->histories);
     client->member_count++;
+    client->hub->stats.joining++;
     list_append(&member->room->joining, &member->link);
     room_wake(member->room);
     return member;
@@ -254,7 +257,7 @@ void member_tell_gap(struct member *member, uint64_t from, uint64_t to, const ch
     chat_write_gap_event(&arguments, from, to, reason);
     sio_socket_emit(&member->socket, buf_bytes(&arguments));
     buf_release(&arguments);
-    member->room->hub->stats.gaps_told++;
+    member->room->hub->stats.by.gaps_told[hub_gap_of(reason)]++;
 }
 
 /* The session's old connection on this gateway gives way. */
@@ -321,12 +324,36 @@ static void accept_resumed(struct member *member, uint64_t now_ms)
     announce_resumed(member);
 }
 
+/* Why what is sent from behind @begin on is not all that a client of @start lacks. */
+static enum hub_gap gap_of_join(const struct room *room, const struct start *start, uint64_t begin)
+{
+    if (start->cut_from != 0) {
+        return HUB_GAP_EPOCH;
+    }
+    if (!start->is_given || begin == start->id) {
+        return HUB_GAP_NONE;
+    }
+    return begin + 1 == room->oldest ? HUB_GAP_RETENTION : HUB_GAP_LIMIT;
+}
+
+static void count_join(struct room *room, const struct start *start, uint64_t begin,
+                       bool is_resumed)
+{
+    enum hub_join join = is_resumed        ? HUB_JOIN_RESUMED
+                         : start->is_given ? HUB_JOIN_CAUGHT_UP
+                                           : HUB_JOIN_NEW;
+    bool is_in_memory = begin >= room->log.head || room_find(room, begin + 1) != NULL;
+    enum hub_source source = is_in_memory ? HUB_SOURCE_MEMORY : HUB_SOURCE_STORE;
+    room->hub->stats.by.joins[join][gap_of_join(room, start, begin)][source]++;
+}
+
 /* @member has all of its room up to @begin, and is one of it from now on. */
 static void enter(struct member *member, uint64_t begin, const char *how)
 {
     struct room *room = member->room;
     struct hub *hub = room->hub;
     member->cursor = begin + 1;
+    hub->stats.joining--;
     hub->stats.members++;
     room_add_member(room, member);
     hub_tell(hub, &(struct hub_event){.type = HUB_MEMBER_JOINED,
@@ -354,10 +381,8 @@ static void join_at(struct member *member, const struct start *start, uint64_t n
     bool is_complete = start->is_given && begin == start->id && start->cut_from == 0;
     bool is_resumed = is_complete && member->join->pid_token != NULL && start->is_pid_current;
     if (is_resumed) {
-        hub->stats.joins_resumed++;
         accept_resumed(member, now_ms);
     } else {
-        *(start->is_given ? &hub->stats.joins_caught_up : &hub->stats.joins_new) += 1;
         /* Not from behind a gap that the client may never hear of, if the connection ends now. */
         accept_new(member, start->is_given ? start->id : begin, now_ms);
     }
@@ -367,6 +392,7 @@ static void join_at(struct member *member, const struct start *start, uint64_t n
     if (start->is_given && begin > start->id) {
         member_tell_gap(member, start->id + 1, begin, begin == oldest - 1 ? "retention" : "limit");
     }
+    count_join(room, start, begin, is_resumed);
     enter(member, begin, is_resumed ? "resumed" : start->is_given ? "caught_up" : "new");
 }
 

@@ -33,6 +33,8 @@ void history_forget_member(struct member *member)
 
 static void refuse(struct member *member, uint64_t ack_id, enum chat_code code, const char *why)
 {
+    struct hub_counts *counts = &member->room->hub->stats.by;
+    counts->histories[code == CHAT_OVERLOADED ? HUB_HISTORY_OVERLOADED : HUB_HISTORY_UNAVAILABLE]++;
     struct buf arguments = BUF_INIT;
     chat_write_ack_error(&arguments, code, why);
     sio_socket_ack(&member->socket, ack_id, buf_bytes(&arguments));
@@ -103,6 +105,7 @@ static void answer(struct history *history, uint64_t from, uint64_t to)
 {
     struct member *member = history->member;
     struct room *room = member->room;
+    room->hub->stats.by.histories[HUB_HISTORY_OK]++;
     struct buf arguments = BUF_INIT;
     buf_append_bytes(&arguments, BYTES("{\"status\":\"ok\",\"messages\":["));
     bool is_empty = from > to;

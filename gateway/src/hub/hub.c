@@ -70,12 +70,9 @@ const struct hub_stats *hub_stats(struct hub *hub)
 {
     hub->stats.log_bytes = hub->log_budget.bytes;
     hub->stats.page_bytes = hub->pages.bytes;
+    hub->stats.sends_waiting = hub_sends_in_flight(hub);
+    hub->stats.pages_waiting = page_cache_waiting(&hub->pages);
     return &hub->stats;
-}
-
-const struct histogram *hub_append_latency(const struct hub *hub)
-{
-    return &hub->append_latency;
 }
 
 size_t hub_sends_in_flight(const struct hub *hub)

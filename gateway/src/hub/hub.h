@@ -17,10 +17,10 @@
 #ifndef PARLEY_HUB_HUB_H
 #define PARLEY_HUB_HUB_H
 
-#include "base/metrics.h"
 #include "pid.h"
 #include "proto/contract.h"
 #include "proto/contract_peer.h"
+#include "stats.h"
 #include "wire/sio.h"
 
 enum { HUB_GATEWAY_ID_BYTES = CONTRACT_GATEWAY_ID_BYTES };
@@ -103,13 +103,11 @@ struct hub_settings {
 #define HUB_STATS(X)                                                   \
     X(clients, "now")                                                  \
     X(members, "now")                                                  \
+    X(joining, "now: not members yet")                                 \
     X(rooms, "now")                                                    \
     X(messages_in, "chat messages that clients sent")                  \
     X(messages_stored, "of these, committed")                          \
     X(messages_duplicate, "of these, known before")                    \
-    X(messages_invalid, "refused for good")                            \
-    X(messages_unavailable, "not committed at their deadline")         \
-    X(messages_overloaded, "refused since too much waits")             \
     X(deliveries, "messages written to members")                       \
     X(bytes_out, "bytes written to clients")                           \
     X(appends, "append requests, repeats included")                    \
@@ -119,19 +117,17 @@ struct hub_settings {
     X(gaps_repaired, "holes in a log that were filled from the store") \
     X(ahead_dropped, "broadcasts ahead of the log that were not kept") \
     X(pages_fetched, "pages of older messages read from the store")    \
-    X(joins_new, "joins without an offset")                            \
-    X(joins_caught_up, "joins with an offset, as a new session")       \
-    X(joins_resumed, "sessions resumed")                               \
     X(handed_over, "clients that went on to another gateway")          \
     X(taken_over, "clients that came from another gateway")            \
-    X(gaps_told, "chat gap events")                                    \
     X(sessions_superseded, "connections closed since their session lives elsewhere")
 
 struct hub_stats {
 #define X(name, help) uint64_t name;
     HUB_STATS(X)
 #undef X
-    size_t log_bytes, page_bytes; /* now */
+    size_t log_bytes, page_bytes;        /* now */
+    size_t sends_waiting, pages_waiting; /* now: without an outcome; to be asked for, or asked */
+    struct hub_counts by;
 };
 
 /* Keeps @world's functions and @settings by value, @timers by reference. Returns owned. */
@@ -144,11 +140,8 @@ void hub_free(struct hub *hub);
 /* Of all its clients' sessions; lives as long as the hub. */
 const struct eio_settings *hub_eio_settings(const struct hub *hub);
 
+/* What is counted, and what is so now. Borrowed; valid until the hub goes. */
 const struct hub_stats *hub_stats(struct hub *hub);
-
-/* Durations from a message's arrival to its outcome, in µs as far as the caller's clock goes (ms).
- */
-const struct histogram *hub_append_latency(const struct hub *hub);
 
 /* Messages that were sent to the store and have no answer yet. */
 size_t hub_sends_in_flight(const struct hub *hub);

@@ -28,7 +28,6 @@ struct hub {
     struct timers *timers;
     struct sio_settings sio;
     struct hub_stats stats;
-    struct histogram append_latency;
 
     struct map rooms;    /* by name */
     struct map sessions; /* members by sid */

@@ -241,6 +241,15 @@ void page_want(struct page_cache *cache, struct room *room, uint64_t id, struct 
     fetch_queued(cache, now_ms);
 }
 
+size_t page_cache_waiting(const struct page_cache *cache)
+{
+    size_t count = cache->fetching;
+    LIST_EACH (node, &cache->queue) {
+        count++;
+    }
+    return count;
+}
+
 void page_drop_room(struct page_cache *cache, struct room *room, uint64_t now_ms)
 {
     struct list dropped;

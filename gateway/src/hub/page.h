@@ -93,6 +93,9 @@ void page_want(struct page_cache *cache, struct room *room, uint64_t id, struct 
  */
 void page_cache_trim(struct page_cache *cache);
 
+/* How many pages are QUEUED or FETCHING. */
+size_t page_cache_waiting(const struct page_cache *cache);
+
 /* Drops all pages of @room; who waited is told, and looks again. */
 void page_drop_room(struct page_cache *cache, struct room *room, uint64_t now_ms);
 

@@ -34,11 +34,19 @@ void room_append_frame(const struct room *room, uint64_t id,
     chat_append_message_frame(out, room_namespace(room), &message);
 }
 
+/* How late a message is. The clocks are two machines': one that comes before it was sent counts as on time. */
+static void note_delivery(struct hub *hub, uint64_t at_ms, uint64_t wall_ms)
+{
+    histogram_record(&hub->stats.by.commit_to_delivery_us,
+                     wall_ms > at_ms ? (wall_ms - at_ms) * 1000 : 0);
+}
+
 void room_append_messages(struct room *room, uint64_t first_id,
                           const struct contract_stored_message *messages, size_t count,
                           uint64_t now_ms)
 {
     struct hub *hub = room->hub;
+    uint64_t wall_ms = hub->world.wall_ms(hub->world.user);
     for (size_t i = 0; i < count; i++) {
         uint64_t id = first_id + i;
         if (id != room->log.head + 1) {
@@ -49,6 +57,9 @@ void room_append_messages(struct room *room, uint64_t first_id,
         ASSERT(room_log_append(&room->log, id, map_hash(messages[i].session),
                                buf_bytes(&hub->scratch)) == ROOM_LOG_APPENDED);
         hub->stats.log_messages++;
+        if (room->state == ROOM_LIVE) { /* else it is history, which nobody waited for */
+            note_delivery(hub, messages[i].at_ms, wall_ms);
+        }
         room->has_news = true;
     }
     room->store_head = MAX_OF(room->store_head, room->log.head);
@@ -252,9 +263,9 @@ static void on_opened(struct room *room, const struct contract_query_reply *repl
     room->store_head = reply->range.head;
     size_t count = reply->range.message_count;
     room_log_reset(&room->log, count > 0 ? reply->range.first_id - 1 : reply->range.head);
-    room->state = ROOM_LIVE;
     room->has_news = true;
     room_append_messages(room, reply->range.first_id, reply->range.messages, count, now_ms);
+    room->state = ROOM_LIVE;
     heads_timer_restart(room, now_ms);
     bool is_new_epoch = old_epoch != 0 && room->epoch != old_epoch;
     /* Where more than one epoch began meanwhile, the first one cut deepest. */

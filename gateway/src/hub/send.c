@@ -74,7 +74,7 @@ static void emit_error(struct member *member, enum chat_code code, const char *w
 void send_refuse(struct member *member, enum chat_code code, const char *why,
                  struct bytes client_id, bool has_ack, uint64_t ack_id)
 {
-    member->room->hub->stats.messages_invalid++;
+    member->room->hub->stats.by.messages_refused[code]++;
     if (!has_ack) {
         emit_error(member, code, why, client_id, 0);
         return;
@@ -318,7 +318,7 @@ void send_submit(struct member *member, const struct chat_request *request, bool
                        room->queue_count >= ROOM_SENDS_MAX ||
                        room->queue_bytes + request->content.len > ROOM_SENDS_BYTES_MAX;
     if (is_too_much) {
-        hub->stats.messages_overloaded++;
+        hub->stats.by.messages_refused[CHAT_OVERLOADED]++;
         emit_error(member, CHAT_OVERLOADED,
                    "too many messages wait to be stored; send this one again later",
                    buf_bytes(&request->client_id), REQUEST_BACKOFF_MAX_MS);
@@ -394,7 +394,7 @@ static void on_stored(struct send *send, const struct contract_outcome *outcome,
     struct hub *hub = send->room->hub;
     hub->stats.messages_stored++;
     hub->stats.messages_duplicate += outcome->duplicate;
-    histogram_record(&hub->append_latency, (now_ms - send->arrived_ms) * 1000);
+    histogram_record(&hub->stats.by.append_us, (now_ms - send->arrived_ms) * 1000);
     hub_tell(hub, &(struct hub_event){.type = HUB_MESSAGE_STORED,
                                       .room = room_name(send->room),
                                       .client_id = send_client_id(send),
@@ -454,7 +454,7 @@ void hub_on_append_reply(struct hub *hub, uint64_t number,
 
 static void tell_unavailable(struct send *send)
 {
-    send->room->hub->stats.messages_unavailable++;
+    send->room->hub->stats.by.messages_refused[CHAT_UNAVAILABLE]++;
     emit_error(send->member, CHAT_UNAVAILABLE,
                "not stored in time; send it again with the same client id", shown_client_id(send),
                REQUEST_BACKOFF_MAX_MS);
