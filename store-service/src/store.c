@@ -21,6 +21,7 @@ struct store {
     struct lane **lanes; /* the write lanes, then the read lanes */
     size_t write_lanes, lane_count;
     bool receives, is_drained;
+    atomic_bool is_draining; /* told in the main thread, while another one drains */
 };
 
 /* In a thread of the bus's or of nats.c's. */
@@ -158,6 +159,7 @@ bool store_receive(struct store *store, struct buf *ret_error)
 
 void store_drain(struct store *store)
 {
+    atomic_store(&store->is_draining, true);
     /* From the outside in: no new request, no waiting request, no lane, and only then the way out for replies. */
     if (store->bus != NULL) {
         bus_stop_receiving(store->bus);
@@ -232,7 +234,7 @@ void store_write_metrics(struct store *store, struct buf *out)
         .read_lanes = (unsigned)(store->lane_count - store->write_lanes),
         .lanes_connected = connected_lanes(store),
         .nats_is_connected = bus_is_connected(store->bus),
-        .receives = store->receives,
+        .receives = store->receives && !atomic_load(&store->is_draining),
     };
     for (size_t i = 0; i < store->write_lanes; i++) {
         struct queue_load appends = queue_load(&store->write_queues[i]);
