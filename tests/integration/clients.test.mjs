@@ -2,14 +2,15 @@
  * The reference's own clients, the newest and 4.3, over every choice of transports, in Node.
  */
 import assert from 'node:assert/strict';
-import { IN_CHAT, IN_CHAT_NEWEST, ON_ECHO, ON_ECHO_NEWEST, WAYS, run } from './harness/client_matrix.mjs';
+import { IN_CHAT, IN_CHAT_NEWEST, ON_BEATING_ECHO, ON_ECHO, ON_ECHO_NEWEST, WAYS, run } from './harness/client_matrix.mjs';
 import { ownEcho } from './harness/echo.mjs';
 import { CLIENTS, someone, someoneIn } from './harness/person.mjs';
 import { promise } from './harness/promise.mjs';
 import { anyStack, freshRoom } from './harness/stack.mjs';
 import { WAIT_MS, eventually } from './harness/wait.mjs';
 
-const echo = ownEcho('sio-echo', { 'ping-interval': 300, 'ping-timeout': 200 });
+const echo = ownEcho('sio-echo');
+const beating = ownEcho('sio-echo', { 'ping-interval': 300, 'ping-timeout': 200 });
 const stack = anyStack();
 
 for (const [version, io] of Object.entries(CLIENTS))
@@ -20,6 +21,9 @@ for (const [version, io] of Object.entries(CLIENTS))
 
         for (const [what, scenario] of Object.entries({ ...ON_ECHO, ...(isNewest && ON_ECHO_NEWEST) }))
             promise(`${name}_${what}`, { of: echo }, () => run(scenario, { ...trial, url: echo.url }));
+
+        for (const [what, scenario] of Object.entries(ON_BEATING_ECHO))
+            promise(`${name}_${what}`, { of: beating }, () => run(scenario, { ...trial, url: beating.url }));
 
         for (const [what, scenario] of Object.entries({ ...IN_CHAT, ...(isNewest && IN_CHAT_NEWEST) }))
             promise(`${name}_${what}`, {}, async (t) => {
