@@ -4,23 +4,33 @@
 import { existsSync } from 'node:fs';
 import { after } from 'node:test';
 import { chromium } from 'playwright-core';
+import { PATIENCE } from './wait.mjs';
 
 const EXECUTABLE = process.env.PARLEY_CHROMIUM ?? '/usr/bin/chromium';
 
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking'];
 
+/** The longest that the browser waits for one thing, ms: playwright's own limit, stretched. */
+const BROWSER_WAIT_MS = 30_000 * PATIENCE;
+
 /** Why the tests with a browser are skipped; false when they run. */
 export const noBrowser = !existsSync(EXECUTABLE) && `no browser at ${EXECUTABLE}`;
 
-/**
- * One browser for all the tests of a file; each visitor has a profile of their own.
- *
- * @param {import('./stack.mjs').Stack} stack whose doors the visitors come through
- */
+/** One browser for all the tests of a file; each visitor has a profile of their own. */
 export function oneBrowser() {
     let starting = null;
     after(async () => (await starting)?.close());
+    /** A profile of somebody's own; it ends with the test, or with the file. @returns {import('playwright-core').BrowserContext} */
+    const profile = async (t) => {
+        starting ??= chromium.launch({ executablePath: EXECUTABLE, args: FLAGS });
+        const context = await (await starting).newContext();
+        t?.after(() => context.close());
+        context.setDefaultTimeout(BROWSER_WAIT_MS);
+        return context;
+    };
     return {
+        profile,
+
         /**
          * Opens the page.
          *
@@ -29,10 +39,7 @@ export function oneBrowser() {
          * @param {string} [name] typed into the page's field first
          */
         async visit(t, url, name) {
-            starting ??= chromium.launch({ executablePath: EXECUTABLE, args: FLAGS });
-            const context = await (await starting).newContext();
-            t.after(() => context.close());
-            const page = await context.newPage();
+            const page = await (await profile(t)).newPage();
             const visitor = new Visitor(page);
             await page.goto(url);
             if (name !== undefined) {

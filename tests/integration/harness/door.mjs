@@ -74,8 +74,8 @@ export class Door {
     /** Resets the connections that are open now. */
     cut() {
         for (const { client, server } of this.#passages) {
-            client.resetAndDestroy();
-            server.resetAndDestroy();
+            reset(client);
+            reset(server);
         }
     }
 
@@ -112,4 +112,13 @@ export class Door {
             socket.pipe(other);
         }
     }
+}
+
+/**
+ * Node loses a socket that is reset while its own FIN is under way, and then never ends; such a one has said goodbye
+ * already, so that a plain close tells its peer as much.
+ */
+function reset(socket) {
+    if (socket.writableEnded) socket.destroy();
+    else socket.resetAndDestroy();
 }

@@ -9,19 +9,10 @@ import { io as newest } from 'socket.io-client';
 import { io as client432 } from 'socket.io-client-4.3.2';
 import { Changes } from './wait.mjs';
 
+export { WAYS } from './client_matrix.mjs';
+
 /** Clients of the promises: the oldest that a tutorial names, and the newest. */
 export const CLIENTS = { 4.3: client432, newest };
-
-/** What a client may be told of transports, and which one it ends up with. */
-export const WAYS = {
-    polling_only: [{ transports: ['polling'] }, 'polling'],
-    websocket_only: [{ transports: ['websocket'] }, 'websocket'],
-    its_defaults: [{}, 'websocket'],
-    upgrade_false: [{ upgrade: false }, 'polling'],
-    websocket_first: [{ transports: ['websocket', 'polling'] }, 'websocket'],
-    tryAllTransports: [{ tryAllTransports: true, transports: ['websocket', 'polling'] }, 'websocket'],
-    rememberUpgrade: [{ rememberUpgrade: true }, 'websocket'],
-};
 
 /** How soon the tests' clients come back; the tutorials' keep the library's own pace. */
 const RECONNECTION = { reconnectionDelay: 50, reconnectionDelayMax: 250, randomizationFactor: 0.5 };
