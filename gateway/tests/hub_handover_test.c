@@ -292,18 +292,17 @@ TEST(a_handover_that_makes_no_sense_is_not_taken)
 
 #define IN_A_WORLD(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-TEST_MAIN(
-    IN_A_WORLD(a_client_goes_on_behind_the_last_message_that_it_got),
-    IN_A_WORLD(what_was_not_delivered_yet_comes_on_the_other_side),
-    IN_A_WORLD(outcomes_of_what_was_on_its_way_follow),
-    IN_A_WORLD(what_is_said_after_the_move_does_not_overtake_what_was_said_before),
-    IN_A_WORLD(a_send_that_misses_its_deadline_is_told_where_the_client_is_now),
-    IN_A_WORLD(a_refused_message_is_told_where_the_client_is_now),
-    IN_A_WORLD(the_old_owners_death_ends_a_session_that_waits_for_it_and_no_other),
-    IN_A_WORLD(a_connect_that_is_held_is_held_on_the_other_side),
-    IN_A_WORLD(who_wants_no_echo_gets_none_on_the_other_side),
-    IN_A_WORLD(an_answer_of_history_comes_on_the_other_side),
-    IN_A_WORLD(all_rooms_of_a_connection_move),
-    IN_A_WORLD(a_gateway_that_is_behind_catches_up_before_the_client_goes_on),
-    IN_A_WORLD(a_session_in_no_upgrade_is_not_handed_over),
-    IN_A_WORLD(a_handover_that_makes_no_sense_is_not_taken))
+TEST_MAIN(IN_A_WORLD(a_client_goes_on_behind_the_last_message_that_it_got),
+          IN_A_WORLD(what_was_not_delivered_yet_comes_on_the_other_side),
+          IN_A_WORLD(outcomes_of_what_was_on_its_way_follow),
+          IN_A_WORLD(what_is_said_after_the_move_does_not_overtake_what_was_said_before),
+          IN_A_WORLD(a_send_that_misses_its_deadline_is_told_where_the_client_is_now),
+          IN_A_WORLD(a_refused_message_is_told_where_the_client_is_now),
+          IN_A_WORLD(the_old_owners_death_ends_a_session_that_waits_for_it_and_no_other),
+          IN_A_WORLD(a_connect_that_is_held_is_held_on_the_other_side),
+          IN_A_WORLD(who_wants_no_echo_gets_none_on_the_other_side),
+          IN_A_WORLD(an_answer_of_history_comes_on_the_other_side),
+          IN_A_WORLD(all_rooms_of_a_connection_move),
+          IN_A_WORLD(a_gateway_that_is_behind_catches_up_before_the_client_goes_on),
+          IN_A_WORLD(a_session_in_no_upgrade_is_not_handed_over),
+          IN_A_WORLD(a_handover_that_makes_no_sense_is_not_taken))

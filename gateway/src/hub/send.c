@@ -98,6 +98,11 @@ void send_append_ack(const struct send *send, struct buf *out)
  * -------------------------------------------------------------------------------------------------------
  */
 
+static char *put(char *at, struct bytes text)
+{
+    return text.len == 0 ? at : mempcpy(at, text.data, text.len);
+}
+
 /* A send with these texts, in no list. */
 static struct send *send_alloc(struct member *member, enum send_state state, struct bytes client_id,
                                struct bytes content, uint64_t now_ms)
@@ -115,11 +120,7 @@ static struct send *send_alloc(struct member *member, enum send_state state, str
         .sender_len = (uint8_t)sender.len,
         .client_id_len = (uint8_t)client_id.len,
     };
-    char *at = send->text;
-    at = mempcpy(at, sender.data, sender.len);
-    at = mempcpy(at, member->sid, PID_SID_BYTES);
-    at = mempcpy(at, client_id.data, client_id.len);
-    memcpy(at, content.data, content.len);
+    put(put(put(put(send->text, sender), member_sid(member)), client_id), content);
     list_init(&send->of_room);
     list_init(&send->of_member);
     list_init(&send->by_time);
@@ -528,7 +529,7 @@ void send_forward(struct send *send, struct forward *forward, uint32_t index)
 struct send *send_new_elsewhere(struct member *member, const struct contract_handover_send *handed,
                                 uint64_t now_ms)
 {
-    struct send *send = send_alloc(member, SEND_ELSEWHERE, handed->client_id, BYTES(""), now_ms);
+    struct send *send = send_alloc(member, SEND_ELSEWHERE, handed->client_id, (struct bytes){0}, now_ms);
     send->has_ack = handed->has_ack;
     send->ack_id = handed->ack_id;
     send->is_own_id = handed->client_id.len == 0;
