@@ -126,9 +126,9 @@ TEST(an_echo_comes_back_as_it_went)
 TEST(a_malformed_post_closes_the_session)
 {
     static const char *const BODIES[] = {
-        "",       "abc",       "\x1e",    "4a\x1e", "\x1e\x34",  "4\x1e\x1e\x34", "2",
-        "2probe", "7",         "b!",      "bA",     "bAQIDBA=A", "bAQIDB===",     "bA===",
-        "bAQ=I",  "bAQ==AQ==", "bAQID\n", "b-_-_",  "4\xff",     "4\xed\xa0\x80", "4\x1e\x34\xc3",
+        "",       "abc",       "\x1e",   "4a\x1e", "\x1e\x34",  "4\x1e\x1e\x34", "2",
+        "2probe", "7",         "b!",     "bA",     "bAQIDBA=A", "bAQIDB===",     "bA===",
+        "bAQ=I",  "bAQ==AQ==", "bAQID ", "b-_-_",  "4\xff",     "4\xed\xa0\x80", "4\x1e\x34\xc3",
     };
     for (size_t i = 0; i < COUNT_OF(BODIES); i++) {
         struct peer *peer = peer_new();
@@ -348,6 +348,19 @@ TEST(base64_has_the_standard_alphabet_and_takes_missing_padding)
     expect_base64(BYTES("\0\x10\x83\x10\x51\x87\x20\x92\x8b"), "ABCDEFGHIJKL");
 }
 
+TEST(base64_may_have_line_breaks_as_the_java_client_makes_them)
+{
+    struct buf back = BUF_INIT;
+    CHECK(base64_decode(BYTES("Zm9v\nYg=\r\n=\n"), &back));
+    CHECK_TEXT(buf_bytes(&back), "foob");
+    CHECK(base64_decode(BYTES("\n"), &back));
+    CHECK(!base64_decode(BYTES("Zm9v\tYg=="), &back));
+    CHECK(!base64_decode(BYTES("Zm9v\nY"), &back));
+    CHECK(!base64_decode(BYTES("Zg=\nZg=="), &back));
+    CHECK_TEXT(buf_bytes(&back), "foob");
+    buf_release(&back);
+}
+
 TEST_MAIN(TEST_OF(the_open_packet_offers_the_upgrade_and_comes_alone),
           TEST_OF(an_idle_session_is_small_and_owns_no_heap),
           TEST_OF(a_get_waits_until_there_is_something),
@@ -369,4 +382,5 @@ TEST_MAIN(TEST_OF(the_open_packet_offers_the_upgrade_and_comes_alone),
           TEST_OF(who_does_not_fetch_what_it_asked_for_is_closed),
           TEST_OF(a_full_outbox_is_told_by_the_next_call_with_a_time),
           TEST_OF(a_callback_that_closes_ends_the_reading),
-          TEST_OF(base64_has_the_standard_alphabet_and_takes_missing_padding))
+          TEST_OF(base64_has_the_standard_alphabet_and_takes_missing_padding),
+          TEST_OF(base64_may_have_line_breaks_as_the_java_client_makes_them))

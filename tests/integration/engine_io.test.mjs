@@ -123,6 +123,13 @@ promise('binary_is_base64_over_polling_in_both_directions', { of: echo }, async 
     }
 });
 
+promise('base64_with_line_breaks_is_read_as_the_Java_client_writes_it', { of: echo }, async (t) => {
+    const polling = await Polling.open(t, echo);
+    const bytes = Buffer.alloc(200, 7);
+    await polling.post(`b${bytes.toString('base64').replace(/.{76}/g, '$&\n')}\n`);
+    assert.equal(await polling.packet(), `b${bytes.toString('base64')}`);
+});
+
 promise('a_GET_waits_for_what_comes_later', { of: echo }, async (t) => {
     const polling = await Polling.open(t, echo);
     const waiting = polling.get();

@@ -38,39 +38,45 @@ static unsigned value_of(char c)
     return c == '+' ? 62 : c == '/' ? 63 : BAD;
 }
 
-/* Decodes 2 to 4 characters to one byte less. */
-static bool decode_group(const char *text, size_t count, unsigned char *ret_bytes)
+/* Writes the bytes that 2 to 4 characters of 6 bits, the last ones, make: one byte less. */
+static unsigned char *write_group(unsigned group, size_t count, unsigned char *to)
 {
-    unsigned group = 0, seen = 0;
-    for (size_t i = 0; i < 4; i++) {
-        unsigned value = i < count ? value_of(text[i]) : 0;
-        seen |= value;
-        group = group << 6 | (value & 63);
-    }
+    group <<= 6 * (4 - (unsigned)count);
     for (size_t i = 0; i + 1 < count; i++) {
-        ret_bytes[i] = (unsigned char)(group >> (16 - 8 * i));
+        *to++ = (unsigned char)(group >> (16 - 8 * i));
     }
-    return seen < 64;
+    return to;
 }
 
 bool base64_decode(struct bytes text, struct buf *out)
 {
-    if (text.len > 0 && text.len % 4 == 0) {
-        text.len -= text.data[text.len - 1] == '=';
-        text.len -= text.len % 4 == 3 && text.data[text.len - 1] == '=';
-    }
-    if (text.len % 4 == 1) {
-        return false;
-    }
-    unsigned char *to = (unsigned char *)buf_reserve(out, text.len / 4 * 3 + 3);
-    size_t len = 0;
-    for (size_t i = 0; i < text.len; i += 4) {
-        size_t count = MIN_OF(text.len - i, (size_t)4);
-        if (!decode_group(text.data + i, count, to + len)) {
+    unsigned char *begin = (unsigned char *)buf_reserve(out, text.len / 4 * 3 + 3), *to = begin;
+    unsigned group = 0;
+    size_t count = 0, padding = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        unsigned value = value_of(c);
+        if (value == BAD && (c == '\n' || c == '\r')) {
+            continue;
+        }
+        if (c == '=') {
+            padding++;
+            continue;
+        }
+        if (value == BAD || padding > 0) {
             return false;
         }
-        len += count - 1;
+        group = group << 6 | value;
+        if (++count == 4) {
+            to = write_group(group, count, to);
+            group = 0;
+            count = 0;
+        }
     }
-    out->len += len;
+    if (count == 1 || (padding > 0 && (padding > 2 || count + padding != 4))) {
+        return false;
+    }
+    to = write_group(group, count, to);
+    out->len += (size_t)(to - begin);
     return true;
 }

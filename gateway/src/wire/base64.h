@@ -10,8 +10,9 @@
 void base64_append(struct buf *out, struct bytes data);
 
 /*
- * Appends what @text says. Its padding may be missing, as the reference allows. False, with nothing appended, when a
- * character is none of the alphabet's or the length is none that an encoder makes.
+ * Appends what @text says. Its padding may be missing, and there may be line breaks, as the reference allows: the Java
+ * client breaks lines behind 76 characters. False, with nothing appended, when another character is none of the
+ * alphabet's or the length is none that an encoder makes.
  */
 MUST_USE bool base64_decode(struct bytes text, struct buf *out);
 
