@@ -386,7 +386,8 @@ void config_handle_arguments(int argc, char **argv, const char *program, const c
     struct buf out = BUF_INIT;
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         buf_append_format(&out,
-                          "%s - %s\n\nusage: %s [--help | --version | --config-markdown]\n\n"
+                          "%s - %s\n\nusage: %s [--help | --version | --config-markdown | "
+                          "--healthcheck | --readycheck]\n\n"
                           "It is set up by environment variables; these are the defaults:\n\n",
                           program, summary, program);
         config_write_help(settings, count, &out);
