@@ -1,7 +1,7 @@
 # Everything that one does with a checkout. The recipes are in scripts/; each does its own set-up.
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test check bench build docs clean
+.PHONY: help run dev test check bench build images docs clean
 
 # Recipes may only use what a fresh Debian has.
 SHELL := /bin/bash
@@ -37,6 +37,10 @@ bench: ## measures this checkout on this machine
 build: ## builds the programs into build/bin
 	@scripts/setup run
 	@scripts/build release parley-gateway parley-store
+
+images: ## builds the images parley/gateway:dev and parley/store-service:dev, with or without Docker Hub
+	@scripts/setup run docker
+	@scripts/with-docker scripts/images
 
 docs: build ## writes the generated pages again
 	@scripts/configuration-page >docs/configuration.md

@@ -1,0 +1,44 @@
+# docker-lib.sh - what the scripts share that use Docker. Source it after lib.sh.
+# shellcheck shell=bash
+
+# shellcheck disable=SC2034  # used by those who source this
+readonly tag=${PARLEY_TAG:-dev}
+
+# Ends the script where no Docker daemon answers.
+need_docker() {
+    command -v docker >/dev/null || die "There is no docker here: scripts/setup docker installs it."
+    docker info >/dev/null 2>&1 ||
+        die "No Docker daemon answers: start it (systemctl start docker), or let scripts/with-docker start one for a command."
+}
+
+has_image() {
+    docker image inspect "$1" >/dev/null 2>&1
+}
+
+# Whether images can be had from Docker Hub; says no within 10 s.
+reaches_hub() {
+    timeout 10 docker manifest inspect debian:bookworm-slim >/dev/null 2>&1
+}
+
+# The compose of this machine: v2, a plugin of docker, or 1.29.
+compose() {
+    if docker compose version >/dev/null 2>&1; then
+        docker compose "$@"
+    else
+        docker-compose "$@"
+    fi
+}
+
+# build_image NAME DOCKERFILE [ARGUMENT]...   builds quietly, from the root of the checkout; what was said shows on failure
+build_image() {
+    local name=$1 file=$2 started=$SECONDS log
+    shift 2
+    log=.cache/image-$(basename "$file" .Dockerfile).log
+    docker build -f "$file" -t "$name" "$@" . >"$log" 2>&1 || die "$(tail -n 40 "$log")
+The image $name could not be built: all of its log is in $log."
+    printf '  %-32s %8s  %4d s\n' "$name" "$(image_megabytes "$name")" $((SECONDS - started))
+}
+
+image_megabytes() {
+    docker image inspect -f '{{.Size}}' "$1" | awk '{ printf "%.1f MB", $1 / 1e6 }'
+}
