@@ -20,13 +20,11 @@ reaches_hub() {
     timeout 10 docker manifest inspect debian:bookworm-slim >/dev/null 2>&1
 }
 
-# The compose of this machine: v2, a plugin of docker, or 1.29.
+# Our stack, by the compose of this machine: v2, a plugin of docker, or 1.29. PARLEY_ENV_FILE instead of deploy/.env.
 compose() {
-    if docker compose version >/dev/null 2>&1; then
-        docker compose "$@"
-    else
-        docker-compose "$@"
-    fi
+    local program=(docker-compose)
+    ! docker compose version >/dev/null 2>&1 || program=(docker compose)
+    "${program[@]}" -f deploy/docker-compose.yml --env-file "${PARLEY_ENV_FILE:-deploy/.env}" "$@"
 }
 
 # build_image NAME DOCKERFILE [ARGUMENT]...   builds quietly, from the root of the checkout; what was said shows on failure
