@@ -46,8 +46,7 @@ compose: ## brings all of Parley up in containers, on PORT: secrets, images, and
 	@scripts/setup run docker
 	@scripts/images
 	@scripts/compose-env
-	@scripts/compose up -d
-	@scripts/compose port balancer 3000 | sed 's|.*:|Parley runs: http://localhost:|'
+	@scripts/compose-up
 
 compose-test: ## brings a stack of containers up, runs the tests against it, and takes it down
 	@scripts/setup run test docker

@@ -27,6 +27,18 @@ compose() {
     "${program[@]}" -f deploy/docker-compose.yml --env-file "${PARLEY_ENV_FILE:-deploy/.env}" "$@"
 }
 
+# Waits until every container of a service is healthy, or ends the script.
+wait_until_well() {
+    local service=$1 end=$((SECONDS + ${PARLEY_HEALTH_SECONDS:-180})) containers states
+    mapfile -t containers < <(compose ps -q "$service")
+    while true; do
+        states=$(docker inspect -f '{{.State.Health.Status}}' "${containers[@]}" | sort -u)
+        [[ $states != healthy ]] || return 0
+        ((SECONDS < end)) || die "$service is not well (${states//$'\n'/, }): scripts/compose logs $service tells why."
+        sleep 0.2
+    done
+}
+
 # build_image NAME DOCKERFILE [ARGUMENT]...   builds quietly, from the root of the checkout; what was said shows on failure
 build_image() {
     local name=$1 file=$2 started=$SECONDS log
