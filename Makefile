@@ -1,7 +1,7 @@
 # Everything that one does with a checkout. The recipes are in scripts/; each does its own set-up.
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test rolling-test k8s-test check bench build docs clean
+.PHONY: help run dev test rolling-test k8s-test check bench build images compose compose-test docs clean
 
 # Recipes may only use what a fresh Debian has.
 SHELL := /bin/bash
@@ -46,6 +46,20 @@ bench: ## measures this checkout on this machine
 build: ## builds the programs into build/bin
 	@scripts/setup run
 	@scripts/build release parley-gateway parley-store
+
+images: ## builds the images parley/gateway:dev and parley/store-service:dev, with or without Docker Hub
+	@scripts/setup run docker
+	@scripts/with-docker scripts/images
+
+compose: ## brings all of Parley up in containers, on PORT: secrets, images, and docker compose up
+	@scripts/setup run docker
+	@scripts/images
+	@scripts/compose-env
+	@scripts/compose-up
+
+compose-test: ## brings a stack of containers up, runs the tests against it, and takes it down
+	@scripts/setup run test docker
+	@scripts/with-docker scripts/compose-test
 
 docs: build ## writes the generated pages again
 	@scripts/configuration-page >docs/configuration.md

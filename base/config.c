@@ -391,7 +391,7 @@ void config_handle_arguments(int argc, char **argv, const char *program, const c
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         buf_append_format(&out,
                           "%s - %s\n\nusage: %s [--help | --version | --config-markdown | "
-                          "--metrics-markdown]\n\n"
+                          "--metrics-markdown | --healthcheck | --readycheck]\n\n"
                           "It is set up by environment variables; these are the defaults:\n\n",
                           program, summary, program);
         config_write_help(settings, count, &out);

@@ -59,7 +59,8 @@ void config_write_markdown(const struct setting *settings, size_t count, struct 
 /*
  * What both programs do with their arguments: none starts; "--help", "--version", "--config-markdown",
  * "--metrics-markdown" print and exit 0; anything else is told on standard error, exit 2. @write_metrics writes what the
- * program's /metrics tells, of a program that has done nothing yet.
+ * program's /metrics tells, of a program that has done nothing yet. (--healthcheck and --readycheck need the settings:
+ * health.h.)
  */
 void config_handle_arguments(int argc, char **argv, const char *program, const char *summary,
                              const struct setting *settings, size_t count,

@@ -23,6 +23,15 @@ die() {
     exit 1
 }
 
+# For what needs it.
+as_root() {
+    if ((EUID == 0)); then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
 # The folder of Postgres's own programs, which Debian keeps out of PATH. With a version, the one of that version.
 postgres_programs() {
     local dir

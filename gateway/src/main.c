@@ -1,6 +1,7 @@
 /*
  * main.c - parley-gateway: settings, start, run, end.
  */
+#include "base/health.h"
 #include "base/log.h"
 #include "edge/gateway.h"
 #include "edge/gateway_metrics.h"
@@ -17,15 +18,21 @@ static int fail(struct buf *error)
 
 int main(int argc, char **argv)
 {
-    config_handle_arguments(
-        argc, argv, "parley-gateway",
-        "Terminates WebSockets of Socket.IO clients, serves the page, and connects both to NATS.",
-        gateway_settings, gateway_settings_count, gateway_metrics_write_unused);
+    const char *health = health_page(argc, argv);
+    if (health == NULL) {
+        config_handle_arguments(
+            argc, argv, "parley-gateway",
+            "Terminates WebSockets of Socket.IO clients, serves the page, and connects both to "
+            "NATS.",
+            gateway_settings, gateway_settings_count, gateway_metrics_write_unused);
+    }
     struct gateway_config config = {0};
     struct buf error = BUF_INIT;
     int status = EXIT_SUCCESS;
     if (!config_load(gateway_settings, gateway_settings_count, &config, &error)) {
         status = fail(&error);
+    } else if (health != NULL) {
+        status = health_check(config.admin_host, (int)config.admin_port, health);
     } else {
         log_open("gateway", (enum log_format)config.log_format, (enum log_level)config.log_level);
         struct gateway *gateway = gateway_new(&config, &error);

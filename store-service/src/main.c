@@ -9,6 +9,7 @@
  */
 #include "base/admin.h"
 #include "base/clock.h"
+#include "base/health.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "database.h"
@@ -297,7 +298,8 @@ static int start_new_epoch(const struct store_config *config)
 int main(int argc, char **argv)
 {
     bool wants_epoch = argc == 2 && strcmp(argv[1], "--new-epoch") == 0;
-    if (!wants_epoch) {
+    const char *health = health_page(argc, argv);
+    if (!wants_epoch && health == NULL) {
         config_handle_arguments(
             argc, argv, "parley-store",
             "appends messages to rooms, and reads them (--new-epoch: begins a new epoch, and ends)",
@@ -308,6 +310,9 @@ int main(int argc, char **argv)
     int exit_status = 1;
     if (!config_load(store_settings, store_settings_count, &program.config, &why)) {
         complain(buf_bytes(&why));
+    } else if (health != NULL) {
+        exit_status =
+            health_check(program.config.admin_host, (int)program.config.admin_port, health);
     } else {
         log_open("store", (enum log_format)program.config.log_format,
                  (enum log_level)program.config.log_level);

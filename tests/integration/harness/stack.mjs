@@ -1,7 +1,7 @@
 /**
  * A stack: Postgres, NATS, store-services and gateways; either the tests' own, or one that runs already.
  *
- * With PARLEY_URLS (gateways' addresses, separated by commas) in the environment, `anyStack()` takes the running stack,
+ * With PARLEY_URLS (addresses of gateways, or of a balancer, separated by commas) in the environment, `anyStack()` takes the running stack,
  * and tests that must kill or look into the parts are skipped. PARLEY_DATABASE_URL, where given, lets those run that
  * only read its database.
  */
@@ -143,8 +143,9 @@ class RunningStack extends Stack {
 
     async start() {}
 
+    /** At least two: the one of a balancer stands for any gateway. */
     get urls() {
-        return this.#urls;
+        return this.#urls.length === 1 ? [...this.#urls, ...this.#urls] : this.#urls;
     }
 
     async rows(sql, values = []) {
