@@ -171,7 +171,16 @@ void contract_encode_handover(struct buf *out, const struct contract_handover *h
     packed.undelivered = to_wire(handover->undelivered);
     packed.n_members = handover->member_count;
     packed.members = (Parley__V1__HandoverMember **)array.pointers;
+    packed.incomplete = to_wire(handover->incomplete);
+    ProtobufCBinaryData *attachments =
+        mem_alloc((handover->attachment_count + 1) * sizeof(*attachments));
+    for (size_t i = 0; i < handover->attachment_count; i++) {
+        attachments[i] = to_wire(handover->attachments[i]);
+    }
+    packed.n_attachments = handover->attachment_count;
+    packed.attachments = attachments;
     wire_pack(out, &packed.base);
+    free(attachments);
     for (size_t i = 0; i < handover->member_count; i++) {
         wire_array_free((struct wire_array){.pointers = (void **)wire[i].sends});
         wire_array_free((struct wire_array){.pointers = (void **)wire[i].histories});
@@ -222,6 +231,13 @@ static bool read_handover(struct contract_handover *handover, struct bytes paylo
     handover->heartbeat_in_ms = wire->heartbeat_in_ms;
     handover->awaits_pong = wire->awaits_pong;
     handover->undelivered = from_wire(wire->undelivered);
+    handover->incomplete = from_wire(wire->incomplete);
+    handover->attachment_count = wire->n_attachments;
+    handover->attachments =
+        arena_array(handover, wire->n_attachments, sizeof(*handover->attachments));
+    for (size_t i = 0; i < wire->n_attachments; i++) {
+        handover->attachments[i] = from_wire(wire->attachments[i]);
+    }
     handover->member_count = wire->n_members;
     handover->members = arena_array(handover, wire->n_members, sizeof(*handover->members));
     for (size_t i = 0; i < wire->n_members; i++) {

@@ -98,6 +98,9 @@ struct contract_handover {
     struct bytes undelivered;
     size_t member_count;
     struct contract_handover_member *members;
+    struct bytes incomplete;
+    size_t attachment_count;
+    struct bytes *attachments;
 };
 
 enum contract_moved_outcome_type {

@@ -2,6 +2,7 @@
  * hub_handover_test.c - a client polls at one gateway and goes on, with a WebSocket, at another.
  */
 #include "base/tests/testing.h"
+#include "client_frames.h"
 #include "fake_world.h"
 #include "hub/limits.h"
 
@@ -222,6 +223,23 @@ TEST(an_answer_of_history_comes_on_the_other_side)
     fake_client_saw(ann, "history 1-10");
 }
 
+TEST(a_packet_whose_attachments_are_not_all_there_is_completed_on_the_other_side)
+{
+    struct fake_client *ann = polling("ann", "");
+    fake_client_say(ann, "51-7[\"chat message\",{\"_placeholder\":true,\"num\":0}]");
+    fake_client_upgrade(ann, gateway(1));
+    struct buf frame = BUF_INIT;
+    client_append_frame(&frame, CLIENT_FIN | WS_BINARY, BYTES("\1\2"));
+    size_t taken =
+        eio_session_receive(client_session(ann->client), frame.data, frame.len, world.now_ms);
+    assert_int_equal(taken, frame.len);
+    buf_release(&frame);
+    fake_world_run(&world, 50);
+    fake_client_send(ann, "/", "text", "");
+    fake_world_run(&world, 50);
+    fake_client_saw(ann, "ack 7 error invalid_message, #1 text, ack 1 ok 1");
+}
+
 TEST(all_rooms_of_a_connection_move)
 {
     struct fake_client *ann = polling("ann", "");
@@ -302,6 +320,7 @@ TEST_MAIN(IN_A_WORLD(a_client_goes_on_behind_the_last_message_that_it_got),
           IN_A_WORLD(a_connect_that_is_held_is_held_on_the_other_side),
           IN_A_WORLD(who_wants_no_echo_gets_none_on_the_other_side),
           IN_A_WORLD(an_answer_of_history_comes_on_the_other_side),
+          IN_A_WORLD(a_packet_whose_attachments_are_not_all_there_is_completed_on_the_other_side),
           IN_A_WORLD(all_rooms_of_a_connection_move),
           IN_A_WORLD(a_gateway_that_is_behind_catches_up_before_the_client_goes_on),
           IN_A_WORLD(a_session_in_no_upgrade_is_not_handed_over),

@@ -565,18 +565,25 @@ static void a_handover_comes_back_as_it_was_also_in_two_pieces(void **state)
          .username = BYTES(""),
          .auth = BYTES("{\"a\":1}")},
     };
+    struct bytes attachments[] = {BYTES("a\0b")};
     struct buf out = BUF_INIT;
     contract_encode_handover(
         &out, &(struct contract_handover){.member_count = COUNT_OF(members), .members = members});
     contract_encode_handover(&out, &(struct contract_handover){.heartbeat_in_ms = 25000,
                                                                .awaits_pong = true,
-                                                               .undelivered = BYTES("frames")});
+                                                               .undelivered = BYTES("frames"),
+                                                               .incomplete = BYTES("52-[]"),
+                                                               .attachment_count = 1,
+                                                               .attachments = attachments});
     struct contract_handover *back = contract_decode_handover(buf_bytes(&out));
     buf_release(&out);
     assert_non_null(back);
     assert_int_equal(back->heartbeat_in_ms, 25000);
     assert_true(back->awaits_pong);
     assert_slice(back->undelivered, BYTES("frames"));
+    assert_slice(back->incomplete, BYTES("52-[]"));
+    assert_int_equal(back->attachment_count, 1);
+    assert_slice(back->attachments[0], attachments[0]);
     assert_int_equal(back->member_count, 2);
     const struct contract_handover_member *ann = &back->members[0];
     assert_slice(ann->room, members[0].room);

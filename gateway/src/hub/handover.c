@@ -100,7 +100,7 @@ static void pack_member(const struct member *member, struct luggage *luggage,
     };
 }
 
-/* Appends a Handover with nothing but the members. */
+/* Appends a Handover without what its session tells at its end. */
 static void pack_members(const struct client *client, struct buf *out)
 {
     size_t count = 0;
@@ -112,8 +112,18 @@ static void pack_members(const struct client *client, struct buf *out)
         pack_member(CONTAINER_OF(socket, struct member, socket), &luggage[count], &members[count]);
         count++;
     }
+    struct buf incomplete = BUF_INIT;
+    struct bytes attachments[SIO_ATTACHMENTS_MAX];
+    uint32_t attachment_count = 0;
+    bool has_incomplete =
+        sio_client_incomplete(&client->sio, &incomplete, &attachment_count, attachments);
     contract_encode_handover(
-        out, &(struct contract_handover){.member_count = count, .members = members});
+        out, &(struct contract_handover){.member_count = count,
+                                         .members = members,
+                                         .incomplete = buf_bytes(&incomplete),
+                                         .attachment_count = has_incomplete ? attachment_count : 0,
+                                         .attachments = attachments});
+    buf_release(&incomplete);
     for (size_t i = 0; i < count; i++) {
         free(luggage[i].sends);
     }
@@ -145,7 +155,7 @@ bool hub_hand_over(struct hub *hub, struct client *client, const struct contract
 {
     struct eio_session *session = &client->sio.eio;
     bool may_go = session->state == EIO_STATE_OPEN && session->upgrade == EIO_UPGRADE_PROBED &&
-                  session->probe == NULL && client->sio.assembly == NULL;
+                  session->probe == NULL;
     if (!may_go) {
         return false;
     }
@@ -197,7 +207,7 @@ static bool handover_is_valid(const struct contract_handover *handover)
             }
         }
     }
-    return sends <= UINT32_MAX;
+    return sends <= UINT32_MAX && handover->attachment_count <= SIO_ATTACHMENTS_MAX;
 }
 
 /* A CONNECT that was held there is held here. */
@@ -279,6 +289,10 @@ struct client *hub_take_over(struct hub *hub, void *transport, const char sid[EI
         }
     }
     *ret_awaits = client->settling != NULL;
+    if (handover->incomplete.len > 0) {
+        sio_client_take_incomplete(&client->sio, handover->incomplete, handover->attachments,
+                                   handover->attachment_count, now_ms);
+    }
     return client;
 }
 

@@ -169,7 +169,7 @@ void hub_client_free(struct hub *hub, struct client *client);
 /*
  * Hands @client over to the gateway whose request is @to: appends a Handover to @out, and the client's session is
  * CLOSED. *@ret_follows: outcomes of what it has on its way come with world.forward(). False, with nothing changed,
- * unless the session is PROBED for a WebSocket elsewhere (eio_session_hand_over()) and no packet of it is incomplete.
+ * unless the session is PROBED for a WebSocket elsewhere (eio_session_hand_over()).
  */
 MUST_USE bool hub_hand_over(struct hub *hub, struct client *client,
                             const struct contract_peer_key *to, struct buf *out, bool *ret_follows,

@@ -529,7 +529,8 @@ void send_forward(struct send *send, struct forward *forward, uint32_t index)
 struct send *send_new_elsewhere(struct member *member, const struct contract_handover_send *handed,
                                 uint64_t now_ms)
 {
-    struct send *send = send_alloc(member, SEND_ELSEWHERE, handed->client_id, (struct bytes){0}, now_ms);
+    struct send *send =
+        send_alloc(member, SEND_ELSEWHERE, handed->client_id, (struct bytes){0}, now_ms);
     send->has_ack = handed->has_ack;
     send->ack_id = handed->ack_id;
     send->is_own_id = handed->client_id.len == 0;

@@ -259,7 +259,8 @@ static void on_attachment(struct sio_client *client, struct bytes data, uint64_t
     case SIO_ASSEMBLY_COMPLETE: {
         struct bytes attachments[SIO_ATTACHMENTS_MAX];
         client->assembly = NULL; /* what is called back may close the session */
-        on_packet(client, sio_assembly_packet(assembly, attachments), attachments, now_ms);
+        sio_assembly_attachments(assembly, attachments);
+        on_packet(client, sio_assembly_packet(assembly), attachments, now_ms);
         sio_assembly_free(assembly);
     }
     }
@@ -333,6 +334,26 @@ void sio_client_take_over(struct sio_client *client, const struct sio_settings *
 {
     init(client, settings, now_ms);
     eio_session_take_over(&client->eio, &settings->eio, sid, handover, undelivered, probe, now_ms);
+}
+
+bool sio_client_incomplete(const struct sio_client *client, struct buf *out, uint32_t *ret_count,
+                           struct bytes ret_attachments[SIO_ATTACHMENTS_MAX])
+{
+    if (client->assembly == NULL) {
+        return false;
+    }
+    sio_assembly_append_text(client->assembly, out);
+    *ret_count = sio_assembly_attachments(client->assembly, ret_attachments);
+    return true;
+}
+
+void sio_client_take_incomplete(struct sio_client *client, struct bytes text,
+                                const struct bytes *attachments, size_t count, uint64_t now_ms)
+{
+    on_message(&client->eio, text, false, now_ms);
+    for (size_t i = 0; i < count && client->eio.state == EIO_STATE_OPEN; i++) {
+        on_message(&client->eio, attachments[i], true, now_ms);
+    }
 }
 
 void sio_client_release(struct sio_client *client)

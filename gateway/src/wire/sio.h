@@ -177,13 +177,24 @@ void sio_client_open(struct sio_client *client, const struct sio_settings *setti
                      const char sid[EIO_SID_BYTES], enum eio_transport transport, uint64_t now_ms);
 
 /*
- * Opens a client that another server has handed over: see eio_session_take_over() and sio_socket_take_over(). Packets
- * whose attachments were not all there are not handed over: a server does not agree to (eio_probe_close()) while
- * `assembly` of the owner's client is not NULL.
+ * Opens a client that another server has handed over: see eio_session_take_over(), sio_socket_take_over() and
+ * sio_client_take_incomplete().
  */
 void sio_client_take_over(struct sio_client *client, const struct sio_settings *settings,
                           const char sid[EIO_SID_BYTES], const struct eio_handover *handover,
                           struct bytes undelivered, struct eio_probe *probe, uint64_t now_ms);
+
+/*
+ * A packet whose attachments are not all there, for a server that takes over: appends it, as its client wrote it, to
+ * @out, and points @ret_attachments at those that are there. False, with nothing done, where there is none.
+ */
+MUST_USE bool sio_client_incomplete(const struct sio_client *client, struct buf *out,
+                                    uint32_t *ret_count,
+                                    struct bytes ret_attachments[SIO_ATTACHMENTS_MAX]);
+
+/* What that gave on the server that had @client, once its sockets are here. The rest comes from the client. */
+void sio_client_take_incomplete(struct sio_client *client, struct bytes text,
+                                const struct bytes *attachments, size_t count, uint64_t now_ms);
 
 /* Frees what the client holds; its sockets are GONE, without on_disconnect(). See eio_session_release(). */
 void sio_client_release(struct sio_client *client);

@@ -53,16 +53,20 @@ enum sio_assembly_result sio_assembly_add(struct sio_assembly *assembly, struct 
                                                            : SIO_ASSEMBLY_AWAITS_MORE;
 }
 
-const struct sio_packet *sio_assembly_packet(const struct sio_assembly *assembly,
-                                             struct bytes ret_attachments[SIO_ATTACHMENTS_MAX])
+uint32_t sio_assembly_attachments(const struct sio_assembly *assembly,
+                                  struct bytes ret_attachments[SIO_ATTACHMENTS_MAX])
 {
-    ASSERT(assembly->count == assembly->packet.attachments);
     struct bytes rest = buf_bytes(&assembly->data);
     for (uint32_t i = 0; i < assembly->count; i++) {
         size_t len = assembly->ends[i] - (assembly->data.len - rest.len);
         ret_attachments[i] = bytes_of(rest.data, len);
         rest = bytes_skip(rest, len);
     }
+    return assembly->count;
+}
+
+const struct sio_packet *sio_assembly_packet(const struct sio_assembly *assembly)
+{
     return &assembly->packet;
 }
 
@@ -190,7 +194,6 @@ static void append_head(struct buf *out, enum sio_packet_type type, struct bytes
                         uint32_t count)
 {
     ASSERT(count >= 1 && count <= SIO_ATTACHMENTS_MAX);
-    buf_append_char(out, EIO_MESSAGE);
     buf_append_char(out, (char)type);
     buf_append_u64(out, count);
     buf_append_char(out, '-');
@@ -198,6 +201,21 @@ static void append_head(struct buf *out, enum sio_packet_type type, struct bytes
         buf_append_bytes(out, namespace);
         buf_append_char(out, ',');
     }
+}
+
+void sio_assembly_append_text(const struct sio_assembly *assembly, struct buf *out)
+{
+    const struct sio_packet *packet = &assembly->packet;
+    if (packet->type == SIO_BINARY_ACK) { /* will be ignored there as here */
+        append_head(out, packet->type, BYTES("/"), packet->attachments);
+        buf_append_bytes(out, BYTES("0[]"));
+        return;
+    }
+    append_head(out, packet->type, packet->namespace, packet->attachments);
+    if (packet->has_ack_id) {
+        buf_append_u64(out, packet->ack_id);
+    }
+    buf_append_bytes(out, packet->payload);
 }
 
 /* The rest of the frame that began at @begin, and the attachments' frames. */
@@ -217,6 +235,7 @@ void sio_append_binary_event_frames(struct buf *out, struct bytes namespace, str
                                     const struct bytes *attachments, uint32_t count)
 {
     size_t begin = ws_begin_frame(out);
+    buf_append_char(out, EIO_MESSAGE);
     append_head(out, SIO_BINARY_EVENT, namespace, count);
     end_frames(out, begin, arguments, attachments, count);
 }
@@ -226,6 +245,7 @@ void sio_append_binary_ack_frames(struct buf *out, struct bytes namespace, uint6
                                   uint32_t count)
 {
     size_t begin = ws_begin_frame(out);
+    buf_append_char(out, EIO_MESSAGE);
     append_head(out, SIO_BINARY_ACK, namespace, count);
     buf_append_u64(out, ack_id);
     end_frames(out, begin, arguments, attachments, count);

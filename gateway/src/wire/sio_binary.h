@@ -26,9 +26,13 @@ enum sio_assembly_result {
 MUST_USE enum sio_assembly_result sio_assembly_add(struct sio_assembly *assembly,
                                                    struct bytes data);
 
-/* The COMPLETE packet and its attachments; slices of @assembly. */
-const struct sio_packet *sio_assembly_packet(const struct sio_assembly *assembly,
-                                             struct bytes ret_attachments[SIO_ATTACHMENTS_MAX]);
+/* The packet, and those of its attachments that are there, which it returns the number of; slices of @assembly. */
+const struct sio_packet *sio_assembly_packet(const struct sio_assembly *assembly);
+uint32_t sio_assembly_attachments(const struct sio_assembly *assembly,
+                                  struct bytes ret_attachments[SIO_ATTACHMENTS_MAX]);
+
+/* Appends the packet as its client wrote it. */
+void sio_assembly_append_text(const struct sio_assembly *assembly, struct buf *out);
 
 /* Like sio_append_event_frame() and sio_append_ack_frame(), and a binary frame for each attachment behind it. */
 void sio_append_binary_event_frames(struct buf *out, struct bytes namespace, struct bytes arguments,
