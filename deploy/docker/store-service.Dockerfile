@@ -21,7 +21,8 @@ COPY proto proto
 COPY bench bench
 COPY store-service store-service
 COPY gateway gateway
-RUN cmake --preset release \
+ARG VERSION=
+RUN cmake --preset release -DPARLEY_VERSION="${VERSION}" \
     && cmake --build build/release --target parley-gateway parley-store
 COPY deploy/docker/rootfs /usr/local/bin/
 RUN rootfs /store-service build/bin/parley-store
