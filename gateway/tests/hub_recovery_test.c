@@ -126,6 +126,20 @@ TEST(a_session_that_is_resumed_here_closes_its_old_connection_here)
     assert_int_equal(fake_joins(&world.gateways[0], HUB_JOIN_RESUMED, HUB_GAP_NONE), 1);
 }
 
+TEST(who_resumes_a_session_here_keeps_the_room_that_its_old_connection_leaves_last)
+{
+    struct fake_client *old = joined("ann", 0, "");
+    struct fake_client *new = fake_client_new(&world, "ann");
+    memcpy(new->places, old->places, sizeof(old->places));
+    new->place_count = old->place_count;
+    fake_client_connect(new, &world.gateways[0]);
+    fake_client_rejoin(new, "/");
+    fake_world_run(&world, 120000); /* longer than the grace time */
+    fake_client_send(new, "/", "one", "");
+    fake_world_run(&world, 10);
+    fake_client_saw(new, "resumed, #1 one, ack 1 ok 1");
+}
+
 TEST(a_session_that_is_resumed_elsewhere_closes_its_old_connection)
 {
     fake_gateway_start(&world, 1, NULL);
@@ -539,6 +553,7 @@ TEST_MAIN(
     IN_A_WORLD(an_offset_counts_also_when_the_token_does_not),
     IN_A_WORLD(the_largest_of_start_offset_and_server_offset_counts),
     IN_A_WORLD(a_session_that_is_resumed_here_closes_its_old_connection_here),
+    IN_A_WORLD(who_resumes_a_session_here_keeps_the_room_that_its_old_connection_leaves_last),
     IN_A_WORLD(a_session_that_is_resumed_elsewhere_closes_its_old_connection),
     IN_A_WORLD(two_connections_that_resume_one_session_in_one_turn_leave_one),
     IN_A_WORLD(an_offset_past_this_gateways_head_waits_for_the_store),

@@ -531,6 +531,8 @@ void room_add_member(struct room *room, struct member *member)
     }
     member->index = room->member_count;
     room->members[room->member_count++] = member;
+    /* It may have been left by the last one, whose session @member resumes. */
+    timers_clear(room->hub->timers, &room->grace_timer);
 }
 
 void room_remove_member(struct room *room, struct member *member, uint64_t now_ms)
