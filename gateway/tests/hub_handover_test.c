@@ -179,6 +179,27 @@ TEST(the_old_owners_death_ends_a_session_that_waits_for_it_and_no_other)
     fake_client_saw(bob, "#1 one");
 }
 
+TEST(a_session_that_moves_to_where_it_is_being_resumed_gives_way)
+{
+    struct fake_client *ann = polling("ann", "");
+    struct fake_client *again = fake_client_new(&world, "ann");
+    again->places[0] = ann->places[0];
+    again->place_count = 1;
+    world.query_mode = FAKE_STORE_UNAVAILABLE; /* gateway 1 cannot open the room */
+    fake_client_connect(again, gateway(1));
+    fake_client_rejoin(again, "/");
+    fake_world_run(&world, 10);
+    fake_client_upgrade(ann, gateway(1));
+    fake_world_run(&world, 10);
+    world.query_mode = FAKE_STORE_UP;
+    fake_world_run(&world, 3000);
+    fake_client_saw(ann, "closed");
+    fake_client_send(again, "/", "one", "");
+    fake_world_run(&world, 10);
+    fake_client_saw(again, "resumed, #1 one, ack 1 ok 1");
+    assert_int_equal(hub_stats(gateway(1)->hub)->members, 1);
+}
+
 TEST(a_connect_that_is_held_is_held_on_the_other_side)
 {
     struct fake_client *ann = fake_client_new(&world, "ann");
@@ -317,6 +338,7 @@ TEST_MAIN(IN_A_WORLD(a_client_goes_on_behind_the_last_message_that_it_got),
           IN_A_WORLD(a_send_that_misses_its_deadline_is_told_where_the_client_is_now),
           IN_A_WORLD(a_refused_message_is_told_where_the_client_is_now),
           IN_A_WORLD(the_old_owners_death_ends_a_session_that_waits_for_it_and_no_other),
+          IN_A_WORLD(a_session_that_moves_to_where_it_is_being_resumed_gives_way),
           IN_A_WORLD(a_connect_that_is_held_is_held_on_the_other_side),
           IN_A_WORLD(who_wants_no_echo_gets_none_on_the_other_side),
           IN_A_WORLD(an_answer_of_history_comes_on_the_other_side),

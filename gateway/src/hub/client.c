@@ -428,10 +428,16 @@ static void join_or_wait(struct member *member, uint64_t now_ms)
 
 void client_join_waiting(struct room *room, uint64_t now_ms)
 {
-    if (room->state == ROOM_LIVE) {
-        LIST_EACH_SAFE (node, following, &room->joining) {
-            join_or_wait(CONTAINER_OF(node, struct member, link), now_ms);
-        }
+    if (room->state != ROOM_LIVE) {
+        return;
+    }
+    struct list turn; /* any of them may end while another one joins, as its session's other connection */
+    struct list *node;
+    list_init(&turn);
+    list_append_all(&turn, &room->joining);
+    while ((node = list_take_first(&turn)) != NULL) {
+        list_append(&room->joining, node);
+        join_or_wait(CONTAINER_OF(node, struct member, link), now_ms);
     }
 }
 
