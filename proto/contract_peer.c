@@ -33,6 +33,7 @@ void contract_encode_peer_request(struct buf *out, const struct contract_peer_re
     packed.type = (Parley__V1__PeerRequest__Type)request->type;
     packed.session = to_wire(request->session);
     packed.body = to_wire(request->body);
+    packed.offset = request->offset;
     packed.more = request->more;
     packed.octet_stream = request->octet_stream;
     packed.n_numbers = request->number_count;
@@ -55,6 +56,7 @@ static bool read_peer_request(struct contract_peer_request *request, struct byte
     request->type = (enum contract_peer_request_type)wire->type;
     request->session = from_wire(wire->session);
     request->body = from_wire(wire->body);
+    request->offset = wire->offset;
     request->more = wire->more;
     request->octet_stream = wire->octet_stream;
     request->number_count = wire->n_numbers;
@@ -82,6 +84,7 @@ void contract_encode_peer_answer(struct buf *out, const struct contract_peer_ans
     Parley__V1__PeerAnswer packed = PARLEY__V1__PEER_ANSWER__INIT;
     packed.type = (Parley__V1__PeerAnswer__Type)answer->type;
     packed.body = to_wire(answer->body);
+    packed.offset = answer->offset;
     packed.more = answer->more;
     packed.n_numbers = answer->number_count;
     packed.numbers = numbers_to_wire(answer->numbers);
@@ -99,6 +102,7 @@ static bool read_peer_answer(struct contract_peer_answer *answer, struct bytes p
     }
     answer->type = (enum contract_peer_answer_type)wire->type;
     answer->body = from_wire(wire->body);
+    answer->offset = wire->offset;
     answer->more = wire->more;
     answer->number_count = wire->n_numbers;
     answer->numbers = wire->numbers;

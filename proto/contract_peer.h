@@ -44,6 +44,7 @@ struct contract_peer_request {
     enum contract_peer_request_type type;
     struct bytes session;
     struct bytes body;
+    uint64_t offset; /* of the body, in all of its parts together */
     bool more, octet_stream;
     size_t number_count;
     const uint64_t *numbers;
@@ -65,6 +66,7 @@ enum contract_peer_answer_type {
 struct contract_peer_answer {
     enum contract_peer_answer_type type;
     struct bytes body;
+    uint64_t offset; /* as in a request */
     bool more;
     size_t number_count;
     const uint64_t *numbers;

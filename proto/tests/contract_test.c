@@ -480,6 +480,7 @@ static void a_peers_request_comes_back_as_it_was(void **state)
         .type = CONTRACT_PEER_POST,
         .session = BYTES("AZ09az-_abcdefghijkl"),
         .body = BYTES("4\0"),
+        .offset = 393216,
         .more = true,
         .octet_stream = true,
         .number_count = COUNT_OF(numbers),
@@ -494,6 +495,7 @@ static void a_peers_request_comes_back_as_it_was(void **state)
     assert_int_equal(back->type, CONTRACT_PEER_POST);
     assert_slice(back->session, request.session);
     assert_slice(back->body, request.body);
+    assert_int_equal(back->offset, 393216);
     assert_true(back->more && back->octet_stream);
     assert_int_equal(back->number_count, 3);
     assert_memory_equal(back->numbers, numbers, sizeof(numbers));
@@ -507,6 +509,7 @@ static void a_peers_answer_comes_back_as_it_was(void **state)
     struct contract_peer_answer answer = {
         .type = CONTRACT_PEER_FORWARD,
         .body = BYTES("a\0b"),
+        .offset = 786432,
         .more = true,
         .number_count = 1,
         .numbers = numbers,
@@ -518,6 +521,7 @@ static void a_peers_answer_comes_back_as_it_was(void **state)
     assert_non_null(back);
     assert_int_equal(back->type, CONTRACT_PEER_FORWARD);
     assert_slice(back->body, answer.body);
+    assert_int_equal(back->offset, 786432);
     assert_true(back->more);
     assert_int_equal(back->number_count, 1);
     assert_true(back->numbers[0] == 5);

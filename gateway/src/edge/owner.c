@@ -62,12 +62,15 @@ static void publish(struct engine *engine, const struct contract_peer_key *to,
 static void answer(struct engine *engine, const struct contract_peer_key *to,
                    enum contract_peer_answer_type type, struct bytes body)
 {
+    uint64_t offset = 0;
     do {
         size_t len = MIN_OF(body.len, (size_t)CONTRACT_PEER_PART_BYTES);
         struct bytes part = bytes_of(body.data, len);
         body = bytes_skip(body, len);
         publish(engine, to,
-                &(struct contract_peer_answer){.type = type, .body = part, .more = body.len > 0});
+                &(struct contract_peer_answer){
+                    .type = type, .body = part, .offset = offset, .more = body.len > 0});
+        offset += len;
     } while (body.len > 0);
 }
 
@@ -155,6 +158,13 @@ static void on_get(struct engine *engine, const struct contract_peer_request *re
 static void on_post(struct engine *engine, struct asked *asked,
                     const struct contract_peer_request *request)
 {
+    if (request->offset != (asked == NULL ? 0 : asked->body.len)) {
+        answer_plainly(engine, &request->key, CONTRACT_PEER_OVER); /* a part was lost, or refused */
+        if (asked != NULL) {
+            asked_free(asked);
+        }
+        return;
+    }
     if (asked == NULL && engine->body_count >= ENGINE_PEER_BODIES_MAX) {
         answer_plainly(engine, &request->key, CONTRACT_PEER_UNKNOWN);
         return;

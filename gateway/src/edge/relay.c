@@ -209,6 +209,7 @@ void relay_post(struct engine *engine, h2o_req_t *req, struct bytes sid, bool is
         body = bytes_skip(body, len);
         request.more = body.len > 0;
         publish(engine, ask->peer, request);
+        request.offset += len;
     } while (body.len > 0);
 }
 
@@ -400,7 +401,8 @@ static void take_answer(struct ask *ask, enum contract_peer_answer_type type, st
 static void on_answer(struct ask *ask, const struct contract_peer_answer *answer)
 {
     ask->peer->heard_ms = clock_monotonic_ms();
-    if (ask->body.len + answer->body.len > CONTRACT_HANDOVER_BYTES_MAX) {
+    bool is_lost = answer->offset != ask->body.len; /* a part, that is */
+    if (is_lost || ask->body.len + answer->body.len > CONTRACT_HANDOVER_BYTES_MAX) {
         fail(ask);
     } else if (answer->more) {
         buf_append_bytes(&ask->body, answer->body);

@@ -1,0 +1,46 @@
+/**
+ * What gateways say to each other, when it gets lost in part, is too much, or comes at a bad time.
+ */
+import assert from 'node:assert/strict';
+import { someoneIn } from './harness/person.mjs';
+import { ANSWER, ASK, Peer } from './harness/peer.mjs';
+import { Polling, request } from './harness/polling.mjs';
+import { promise } from './harness/promise.mjs';
+import { freshRoom, ownStack } from './harness/stack.mjs';
+
+const stack = ownStack({ gateways: 2 });
+const PATH = '/socket.io/';
+
+/** A GET for a session of a peer's. */
+const poll = (url, sid) => request(url, `${PATH}?EIO=4&transport=polling&sid=${sid}`);
+
+for (const [which, parts] of [
+    ['first', [{ body: 'b"]', offset: 30 }]],
+    ['middle', [{ body: (room) => `42/${room},["chat message","a`, more: true }, { body: 'b"]', offset: 100 }]],
+])
+    promise(`a_post_whose_${which}_part_was_lost_on_the_way_is_not_read`, { of: stack }, async (t) => {
+        const room = freshRoom();
+        const polling = await Polling.join(t, { url: stack.gateways[0].url, path: PATH }, `/${room},`);
+        const { sid } = polling.handshake;
+        const peer = await Peer.join(t, stack);
+        let number;
+        for (const { body, ...rest } of parts) {
+            const text = typeof body === 'function' ? body(room) : body;
+            number = peer.ask(sid, { number, type: ASK.post, session: sid, body: text, ...rest });
+        }
+        assert.equal((await peer.answer(number)).type, ANSWER.over);
+        const bert = await someoneIn(t, stack.urls[1], { room });
+        await bert.say('the first one');
+        bert.sawExactly(1, 1);
+    });
+
+promise('an_answer_of_which_a_part_was_lost_on_the_way_is_none', { of: stack }, async (t) => {
+    const peer = await Peer.join(t, stack);
+    const sid = peer.sid();
+    const waiting = poll(stack.gateways[0].url, sid);
+    const { reply } = await peer.request(ASK.get);
+    reply({ type: ANSWER.payload, body: '4a', more: true });
+    reply({ type: ANSWER.payload, body: 'c', offset: 3 });
+    assert.equal((await waiting).status, 400);
+    assert.equal((await peer.request(ASK.cancel)).session, sid, 'the session is over');
+});
