@@ -12,7 +12,7 @@ enum {
     CONTRACT_GATEWAY_ID_BYTES = 8,
     /* of a PeerRequest's or a PeerAnswer's body; longer ones go in parts */
     CONTRACT_PEER_PART_BYTES = 384 * 1024,
-    CONTRACT_PEER_NUMBERS_MAX = 16384, /* of one CHECK, so that it fits into a payload */
+    CONTRACT_PEER_NUMBERS_MAX = 4096, /* of one CHECK; more go in several */
     CONTRACT_HANDOVER_BYTES_MAX = 4 * 1024 * 1024,
 };
 

@@ -2,7 +2,7 @@
  * What gateways say to each other, when it gets lost in part, is too much, or comes at a bad time.
  */
 import assert from 'node:assert/strict';
-import { someoneIn } from './harness/person.mjs';
+import { range, someoneIn } from './harness/person.mjs';
 import { ANSWER, ASK, Peer } from './harness/peer.mjs';
 import { Polling, request } from './harness/polling.mjs';
 import { promise } from './harness/promise.mjs';
@@ -43,4 +43,34 @@ promise('an_answer_of_which_a_part_was_lost_on_the_way_is_none', { of: stack }, 
     reply({ type: ANSWER.payload, body: 'c', offset: 3 });
     assert.equal((await waiting).status, 400);
     assert.equal((await peer.request(ASK.cancel)).session, sid, 'the session is over');
+});
+
+/** More requests than one CHECK asks about, at the time that this was written. */
+const MANY = 4096 + 100;
+
+promise('a_gateway_asks_about_all_that_waits_for_a_peer', { of: stack }, async (t) => {
+    const peer = await Peer.join(t, stack);
+    const many = range(1, MANY).map(() => poll(stack.gateways[0].url, peer.sid()));
+    t.after(() => many.forEach((one) => one.abort()));
+    const asked = new Set();
+    while (asked.size < MANY) {
+        const { numbers, reply } = await peer.request(ASK.check);
+        numbers.forEach((one) => asked.add(one));
+        reply({ type: ANSWER.checked });
+        assert.ok(peer.requests.every(({ type }) => type !== ASK.cancel), 'all are waited for');
+    }
+});
+
+promise('a_peer_that_takes_longer_to_answer_than_until_it_is_asked_again_is_alive', { of: stack }, async (t) => {
+    const peer = await Peer.join(t, stack);
+    const waiting = poll(stack.gateways[0].url, peer.sid());
+    const { reply } = await peer.request(ASK.get);
+    let last = await peer.request(ASK.check);
+    for (let rounds = 0; rounds < 8; rounds++) { // longer than a silent one is waited for
+        const next = await peer.request(ASK.check);
+        last.reply({ type: ANSWER.checked });
+        last = next;
+    }
+    reply({ type: ANSWER.payload, body: '6' });
+    assert.equal((await waiting).text, '6');
 });

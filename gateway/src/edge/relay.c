@@ -20,13 +20,20 @@
 
 enum ask_type { ASK_GET, ASK_POST, ASK_CLAIM };
 
+/* Numbers of the CHECKs of all that is asked of one peer at a time. */
+struct round {
+    uint64_t begin, end;
+};
+
 /* A server of which something is asked. */
 struct peer {
     struct list link; /* engine.peers */
     struct list asks;
     char id[CONTRACT_GATEWAY_ID_BYTES];
-    uint64_t check_number; /* of the last CHECK; 0: none */
-    uint64_t heard_ms;     /* of it, or when it was first asked */
+    /* The last rounds of CHECKs, by turns: an answer may come after the next one was sent. */
+    struct round rounds[ENGINE_PEER_PATIENCE_MS / ENGINE_PEER_CHECK_MS];
+    size_t round_count;
+    uint64_t heard_ms; /* of it, or when it was first asked */
 };
 
 struct ask {
@@ -447,24 +454,45 @@ static void on_check_answer(struct engine *engine, struct peer *peer,
     }
 }
 
+static void check_some(struct engine *engine, const struct peer *peer, const uint64_t *numbers,
+                       size_t count)
+{
+    publish(engine, peer,
+            (struct contract_peer_request){.key.number = ++engine->last_number,
+                                           .type = CONTRACT_PEER_CHECK,
+                                           .number_count = count,
+                                           .numbers = numbers});
+}
+
 /* Asks @peer about all that waits for it. */
 static void check(struct engine *engine, struct peer *peer)
 {
     uint64_t *numbers = mem_alloc(CONTRACT_PEER_NUMBERS_MAX * sizeof(*numbers));
     size_t count = 0;
+    struct round *round = &peer->rounds[peer->round_count++ % COUNT_OF(peer->rounds)];
+    round->begin = engine->last_number + 1;
     LIST_EACH (node, &peer->asks) {
-        const struct ask *ask = CONTAINER_OF(node, struct ask, of_peer);
-        if (count < CONTRACT_PEER_NUMBERS_MAX) {
-            numbers[count++] = ask->number;
+        numbers[count++] = CONTAINER_OF(node, struct ask, of_peer)->number;
+        if (count == CONTRACT_PEER_NUMBERS_MAX) {
+            check_some(engine, peer, numbers, count);
+            count = 0;
         }
     }
-    peer->check_number = ++engine->last_number;
-    publish(engine, peer,
-            (struct contract_peer_request){.key.number = peer->check_number,
-                                           .type = CONTRACT_PEER_CHECK,
-                                           .number_count = count,
-                                           .numbers = numbers});
+    if (count > 0) {
+        check_some(engine, peer, numbers, count);
+    }
+    round->end = engine->last_number + 1;
     free(numbers);
+}
+
+static bool has_checked(const struct peer *peer, uint64_t number)
+{
+    for (size_t i = 0; i < COUNT_OF(peer->rounds); i++) {
+        if (number >= peer->rounds[i].begin && number < peer->rounds[i].end) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void on_check_due(struct timer *timer, uint64_t now_ms)
@@ -497,7 +525,7 @@ void engine_on_peer_answer(struct engine *engine, uint64_t number,
     }
     LIST_EACH_SAFE (node, following, &engine->peers) {
         struct peer *peer = CONTAINER_OF(node, struct peer, link);
-        if (peer->check_number == number) {
+        if (has_checked(peer, number)) {
             on_check_answer(engine, peer, answer);
             return;
         }
