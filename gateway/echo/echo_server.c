@@ -290,8 +290,9 @@ int echo_server_run(struct echo_server *server, const char *path,
         run(server, loop);
     }
 
-    engine_free(server->engine);
+    engine_close(server->engine);
     server_free(http);
+    engine_free(server->engine);
     h2o_socket_close(signals);
     timers_release(&server->timers);
     loop_free(loop);

@@ -2,6 +2,8 @@
  * What gateways say to each other, when it gets lost in part, is too much, or comes at a bad time.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
 import { range, someoneIn } from './harness/person.mjs';
 import { ANSWER, ASK, Peer } from './harness/peer.mjs';
 import { Polling, request } from './harness/polling.mjs';
@@ -74,3 +76,31 @@ promise('a_peer_that_takes_longer_to_answer_than_until_it_is_asked_again_is_aliv
     reply({ type: ANSWER.payload, body: '6' });
     assert.equal((await waiting).text, '6');
 });
+
+promise('a_gateway_that_ends_while_peers_and_clients_ask_ends_well', { of: stack }, async (t) => {
+    const [, gateway] = stack.gateways;
+    const peer = await Peer.join(t, stack);
+    const polling = await Polling.open(t, { url: gateway.url, path: PATH });
+    const { sid } = polling.handshake;
+    const sockets = await Promise.all(range(1, 300).map(() => kept(t, gateway.port)));
+    gateway.child.signal('SIGSTOP');
+    const ending = gateway.stop();
+    gateway.child.signal('SIGINT'); // the second one ends it at once
+    for (const socket of sockets) socket.write(`GET ${PATH}?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n`);
+    for (const _ of range(1, 3000)) peer.ask(sid, { type: ASK.post, session: sid, body: '3' });
+    await peer.nats.flush();
+    gateway.child.signal('SIGCONT');
+    await ending;
+    assert.equal(gateway.child.fault(), null);
+    await gateway.start();
+});
+
+/** A connection that has asked once, and is kept. */
+async function kept(t, port) {
+    const socket = net.connect(port, '127.0.0.1');
+    t.after(() => socket.destroy());
+    socket.on('error', () => {});
+    socket.write('GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n');
+    await once(socket, 'data');
+    return socket;
+}

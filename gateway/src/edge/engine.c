@@ -238,6 +238,10 @@ void engine_serve(struct engine *engine, h2o_req_t *req)
     if (cors_serve_preflight(engine->settings.cors, req)) {
         return;
     }
+    if (engine->is_closed) {
+        refuse_unavailable(engine, req, "this server has shut down; try another one\n");
+        return;
+    }
     struct eio_request request = {
         .method = http_method(req),
         .origin = http_header(req, BYTES("origin")),
@@ -290,11 +294,8 @@ struct engine *engine_new(h2o_loop_t *loop, const struct engine_settings *settin
     return engine;
 }
 
-void engine_free(struct engine *engine)
+static void end_all(struct engine *engine)
 {
-    if (engine == NULL) {
-        return;
-    }
     struct list *node;
     while ((node = list_first(&engine->open)) != NULL ||
            (node = list_first(&engine->leaving)) != NULL) {
@@ -302,6 +303,23 @@ void engine_free(struct engine *engine)
     }
     upgrades_doom_all(engine);
     engine_reap(engine);
+    relay_fail_all(engine);
+}
+
+void engine_close(struct engine *engine)
+{
+    if (engine != NULL) {
+        engine->is_draining = engine->is_closed = true;
+        end_all(engine);
+    }
+}
+
+void engine_free(struct engine *engine)
+{
+    if (engine == NULL) {
+        return;
+    }
+    end_all(engine); /* a WebSocket whose 101 was on its way when it was closed */
     relay_release(engine);
     owner_release(engine);
     watch_release(engine);

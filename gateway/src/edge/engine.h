@@ -100,7 +100,13 @@ struct engine_settings {
 struct engine *engine_new(h2o_loop_t *loop, const struct engine_settings *settings,
                           const struct engine_callbacks *callbacks);
 
-/* Frees; all transports are doomed and reaped. Accepts NULL. */
+/*
+ * Ends all sessions, and answers all that waits; what comes from now on is refused. It may come until the HTTP server
+ * and the bus are gone, which have the loop run once more: engine_free() is for then. Accepts NULL.
+ */
+void engine_close(struct engine *engine);
+
+/* Frees; closes it first, where need be. Accepts NULL. */
 void engine_free(struct engine *engine);
 
 /* Serves a request of the engine's path. */

@@ -76,6 +76,7 @@ struct engine {
     h2o_socket_t *watch;
     size_t open_count; /* sessions; closing ones too: they end with what is owed to their peers */
     bool is_draining;
+    bool is_closed;
     struct engine_stats stats;
 };
 
@@ -149,6 +150,9 @@ struct upgrade;
 
 void relay_init(struct engine *engine);
 void relay_release(struct engine *engine);
+
+/* Nobody is waited for any more: all fails. */
+void relay_fail_all(struct engine *engine);
 
 /* Whether @sid names a session that a peer opened. */
 bool relay_is_elsewhere(const struct engine *engine, struct bytes sid);

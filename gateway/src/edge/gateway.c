@@ -621,12 +621,13 @@ void gateway_free(struct gateway *gateway)
     if (gateway == NULL) {
         return;
     }
-    engine_free(gateway->engine);
+    engine_close(gateway->engine);
     if (gateway->signals != NULL) {
         h2o_socket_close(gateway->signals);
     }
-    server_free(gateway->server);
+    server_free(gateway->server); /* which has the loop run, as the next one: clients and peers still ask */
     admin_free(gateway->admin);
+    engine_free(gateway->engine);
     hub_free(gateway->hub); /* which leaves its rooms' subjects; without a bus there are none */
     bus_free(gateway->bus);
     assets_free(gateway->page);

@@ -541,11 +541,15 @@ void relay_init(struct engine *engine)
     timer_init(&engine->check_timer, on_check_due);
 }
 
-void relay_release(struct engine *engine)
+void relay_fail_all(struct engine *engine)
 {
     LIST_EACH_SAFE (node, following, &engine->peers) {
         fail_all(CONTAINER_OF(node, struct peer, link));
     }
+}
+
+void relay_release(struct engine *engine)
+{
     timers_clear(engine->settings.timers, &engine->check_timer);
     map_release(&engine->asks);
 }
