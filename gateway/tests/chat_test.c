@@ -71,6 +71,33 @@ TEST(without_auth_everything_has_its_default)
     chat_auth_release(&auth);
 }
 
+TEST(what_was_read_of_auth_is_written_so_that_it_reads_the_same)
+{
+    static const char *const AUTHS[] = {
+        "{}",
+        "{\"username\":\"Ann \\\"\\\\ \\u00e9\",\"serverOffset\":\"0\",\"junk\":[1,{}]}",
+        "{\"echo\":false,\"offset\":\"3-17\",\"pid\":\"a.b\\u002dc\"}",
+        "{\"offset\":9007199254740991,\"pid\":\"a.b-c\",\"serverOffset\":9007199254740991}",
+    };
+    for (size_t i = 0; i < COUNT_OF(AUTHS); i++) {
+        struct chat_auth auth = auth_of(AUTHS[i]);
+        struct buf text = BUF_INIT;
+        chat_write_auth(&text, &auth);
+        buf_append_char(&text, '\0');
+        struct chat_auth again = auth_of(text.data);
+        CHECK(bytes_equal(buf_bytes(&auth.username), buf_bytes(&again.username)));
+        CHECK(auth.echo == again.echo && auth.has_server_offset == again.has_server_offset &&
+              auth.has_offset == again.has_offset);
+        CHECK(!auth.has_server_offset || auth.server_offset == again.server_offset);
+        CHECK(!auth.has_offset || (auth.offset_epoch == again.offset_epoch &&
+                                   auth.offset_id == again.offset_id));
+        CHECK(bytes_equal(auth.pid, again.pid));
+        chat_auth_release(&auth);
+        chat_auth_release(&again);
+        buf_release(&text);
+    }
+}
+
 TEST(auth_is_read)
 {
     struct chat_auth auth =
@@ -486,7 +513,8 @@ TEST(codes_have_their_documented_names)
 
 TEST_MAIN(TEST_OF(only_well_formed_namespaces_are_rooms),
           TEST_OF(a_room_s_name_has_64_characters_at_most),
-          TEST_OF(without_auth_everything_has_its_default), TEST_OF(auth_is_read),
+          TEST_OF(without_auth_everything_has_its_default),
+          TEST_OF(what_was_read_of_auth_is_written_so_that_it_reads_the_same), TEST_OF(auth_is_read),
           TEST_OF(a_username_is_cut_at_32_characters),
           TEST_OF(a_username_that_cannot_be_shown_counts_as_absent),
           TEST_OF(offsets_of_the_wrong_form_count_as_absent),

@@ -217,6 +217,23 @@ TEST(a_connect_that_is_held_is_held_on_the_other_side)
     fake_client_saw(ann, "joined, ack 1 ok 1"); /* no echo */
 }
 
+TEST(of_a_connect_that_is_held_no_more_is_kept_than_counts)
+{
+    enum { JUNK_BYTES = 710000, ROOMS = 6 };
+    static char junk[JUNK_BYTES + 1];
+    memset(junk, 'x', JUNK_BYTES);
+    struct fake_client *ann = fake_client_new(&world, "ann");
+    fake_client_connect_polling(ann, gateway(0));
+    world.query_mode = FAKE_STORE_UNAVAILABLE;
+    for (int i = 0; i < ROOMS; i++) { /* more than what may be handed over, in all */
+        fake_client_say(ann, "0/room%d,{\"username\":\"ann\",\"junk\":\"%s\"}", i, junk);
+    }
+    fake_client_upgrade(ann, gateway(1));
+    world.query_mode = FAKE_STORE_UP;
+    fake_world_run(&world, 3000);
+    assert_int_equal(hub_stats(gateway(1)->hub)->members, ROOMS);
+}
+
 TEST(who_wants_no_echo_gets_none_on_the_other_side)
 {
     struct fake_client *ann = polling("ann", "\"echo\":false");
@@ -340,6 +357,7 @@ TEST_MAIN(IN_A_WORLD(a_client_goes_on_behind_the_last_message_that_it_got),
           IN_A_WORLD(the_old_owners_death_ends_a_session_that_waits_for_it_and_no_other),
           IN_A_WORLD(a_session_that_moves_to_where_it_is_being_resumed_gives_way),
           IN_A_WORLD(a_connect_that_is_held_is_held_on_the_other_side),
+          IN_A_WORLD(of_a_connect_that_is_held_no_more_is_kept_than_counts),
           IN_A_WORLD(who_wants_no_echo_gets_none_on_the_other_side),
           IN_A_WORLD(an_answer_of_history_comes_on_the_other_side),
           IN_A_WORLD(a_packet_whose_attachments_are_not_all_there_is_completed_on_the_other_side),

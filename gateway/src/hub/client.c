@@ -66,7 +66,6 @@ static void join_free(struct join *join)
         chat_auth_release(&join->auth);
         buf_release(&join->pid_storage);
         free(join->pid_token);
-        free(join->text);
         free(join);
     }
 }
@@ -135,8 +134,6 @@ struct join *join_new(struct hub *hub, struct bytes room, struct bytes auth)
 {
     struct join *join = mem_alloc_zeroed(sizeof(*join));
     chat_auth_parse(auth, &join->auth);
-    join->text = bytes_to_string(auth);
-    join->text_len = auth.len;
     struct bytes token = join->auth.pid;
     bool is_valid = token.len > 0 &&
                     pid_verify(&hub->settings.keys, token, &join->pid_storage, &join->pid) &&

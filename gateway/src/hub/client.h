@@ -36,8 +36,6 @@ struct join {
     struct buf pid_storage;
     struct pid pid;  /* of `has_pid`; borrows from pid_storage */
     char *pid_token; /* as the client sent it; NULL: none that is valid */
-    char *text;      /* the auth object itself, for a gateway that takes over */
-    size_t text_len;
     /* It had joined on another gateway, and goes on here behind this id. */
     bool is_moved;
     uint64_t moved_epoch, moved_id;

@@ -44,6 +44,7 @@ void forward_leave(struct send *send, bool tells)
 
 /* What a member takes along, in arrays of its own. */
 struct luggage {
+    struct buf auth;
     struct contract_handover_send *sends;
     struct contract_handover_history histories[HISTORY_WAITING_MAX];
 };
@@ -79,9 +80,12 @@ static void pack_member(const struct member *member, struct luggage *luggage,
 {
     const struct join *join = member->join;
     if (join != NULL) {
+        struct chat_auth auth = join->auth;
+        auth.pid = join->pid_token != NULL ? bytes_of_string(join->pid_token) : (struct bytes){0};
+        chat_write_auth(&luggage->auth, &auth);
         *ret_member = (struct contract_handover_member){
             .room = room_name(member->room),
-            .auth = bytes_of(join->text, join->text_len),
+            .auth = buf_bytes(&luggage->auth),
         };
         return;
     }
@@ -125,6 +129,7 @@ static void pack_members(const struct client *client, struct buf *out)
                                          .attachments = attachments});
     buf_release(&incomplete);
     for (size_t i = 0; i < count; i++) {
+        buf_release(&luggage[i].auth);
         free(luggage[i].sends);
     }
     free(luggage);

@@ -55,6 +55,9 @@ struct chat_auth {
 void chat_auth_parse(struct bytes auth, struct chat_auth *ret_auth);
 void chat_auth_release(struct chat_auth *auth);
 
+/* Appends a JSON object that reads as @auth. Its length is bounded, whatever the client sent. */
+void chat_write_auth(struct buf *out, const struct chat_auth *auth);
+
 /* Reads "<epoch>-<id>", or "<id>" (epoch 0). Both at most 2^53 - 1. */
 MUST_USE bool chat_offset_parse(struct bytes text, uint64_t *ret_epoch, uint64_t *ret_id);
 

@@ -31,6 +31,33 @@ static void write_text(struct buf *out, const char *text)
     json_write_string(out, bytes_of_string(text));
 }
 
+void chat_write_auth(struct buf *out, const struct chat_auth *auth)
+{
+    buf_append_bytes(out, BYTES("{\"username\":"));
+    json_write_string(out, buf_bytes(&auth->username));
+    if (!auth->echo) {
+        buf_append_bytes(out, BYTES(",\"echo\":false"));
+    }
+    if (auth->has_server_offset) {
+        buf_append_bytes(out, BYTES(",\"serverOffset\":"));
+        buf_append_u64(out, auth->server_offset);
+    }
+    if (auth->has_offset) {
+        buf_append_bytes(out, BYTES(",\"offset\":\""));
+        if (auth->offset_epoch != 0) {
+            buf_append_u64(out, auth->offset_epoch);
+            buf_append_char(out, '-');
+        }
+        buf_append_u64(out, auth->offset_id);
+        buf_append_char(out, '"');
+    }
+    if (auth->pid.len > 0) {
+        buf_append_bytes(out, BYTES(",\"pid\":"));
+        json_write_string(out, auth->pid);
+    }
+    buf_append_char(out, '}');
+}
+
 /*
  * 42/nsp,["chat message",content,"id",username,{"at":…,"clientId":…},"epoch-id"]; the last element
  * is the offset that connection state recovery keeps on the client.
