@@ -8,9 +8,12 @@ import { range, someoneIn } from './harness/person.mjs';
 import { ANSWER, ASK, Peer } from './harness/peer.mjs';
 import { Polling, request } from './harness/polling.mjs';
 import { promise } from './harness/promise.mjs';
+import { RawWebSocket } from './harness/raw_websocket.mjs';
 import { freshRoom, ownStack } from './harness/stack.mjs';
+import { eventually } from './harness/wait.mjs';
 
 const stack = ownStack({ gateways: 2 });
+const small = ownStack({ gateways: 2, gatewayEnv: { CONNECTIONS_MAX: '2' } });
 const PATH = '/socket.io/';
 
 /** A GET for a session of a peer's. */
@@ -93,6 +96,20 @@ promise('a_gateway_that_ends_while_peers_and_clients_ask_ends_well', { of: stack
     await ending;
     assert.equal(gateway.child.fault(), null);
     await gateway.start();
+});
+
+promise('sessions_on_their_way_to_a_gateway_count_there', { of: small }, async (t) => {
+    const [owner, other] = small.gateways;
+    await RawWebSocket.open(t, other.url);
+    const [first, second] = [await Polling.open(t, { url: owner.url, path: PATH }), await Polling.open(t, { url: owner.url, path: PATH })];
+    const raw = await first.at(other.url).probed();
+    const refused = await second.at(other.url).websocket();
+    assert.match(refused.answer, /^HTTP\/1\.1 503/);
+    raw.socket.destroy();
+    await eventually(async () => {
+        const again = await second.at(other.url).websocket();
+        return again.answer.startsWith('HTTP/1.1 101');
+    }, 'the place to be free again');
 });
 
 /** A connection that has asked once, and is kept. */

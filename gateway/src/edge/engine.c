@@ -90,7 +90,7 @@ bool engine_may_open(struct engine *engine, h2o_req_t *req)
         refuse_unavailable(engine, req, "this server is shutting down; try another one\n");
         return false;
     }
-    if (engine->open_count >= engine->settings.connections_max) {
+    if (engine->open_count + engine->arriving >= engine->settings.connections_max) {
         engine->stats.refused_full++;
         refuse_unavailable(engine, req, "too many connections; try again later\n");
         return false;

@@ -68,6 +68,7 @@ struct engine {
     struct list peers; /* relay.c: of whom something is asked now */
     struct timer check_timer;
     uint64_t last_number;
+    size_t arriving;   /* relay.c: sessions of peers that may come here with an upgrade */
     struct map asked;  /* owner.c: what peers wait for, by their key */
     size_t body_count; /* of these, POSTs that are not all there */
     struct map moved;  /* owner.c: sessions that went to peers, by sid */

@@ -43,6 +43,7 @@ struct ask {
     struct list of_peer;
     enum ask_type type;
     struct watched watched;      /* the client's request, until it is answered; a GET is watched */
+    bool has_arrived;            /* of a CLAIM: the session is here, or was */
     struct upgrade *upgrade;     /* of a CLAIM, once the WebSocket is here */
     struct transport *transport; /* of a CLAIM, once the session is here */
     struct buf body;             /* of an answer that comes in parts */
@@ -128,6 +129,7 @@ static struct ask *ask_new(struct engine *engine, enum ask_type type, h2o_req_t 
     list_init(&ask->of_peer);
     list_append(&ask->peer->asks, &ask->of_peer);
     map_add(&engine->asks, ask);
+    engine->arriving += type == ASK_CLAIM;
     engine->stats.relayed++;
     if (!timer_is_set(&engine->check_timer)) {
         timers_set(engine->settings.timers, &engine->check_timer,
@@ -155,6 +157,7 @@ static void ask_free(struct ask *ask)
     ASSERT(map_remove(&ask->engine->asks, ask_key(ask)) == ask);
     list_leave(&ask->of_peer);
     buf_release(&ask->body);
+    ask->engine->arriving -= ask->type == ASK_CLAIM && !ask->has_arrived;
     if (ask->transport != NULL) {
         ask->transport->awaits = 0;
     }
@@ -323,6 +326,8 @@ static void on_moved(struct ask *ask, struct bytes handover)
     struct upgrade *upgrade = ask->upgrade;
     ask->upgrade = NULL;
     ask->transport = upgrade_on_moved(upgrade, ask->sid, handover, &awaits);
+    ask->has_arrived = true;
+    ask->engine->arriving--;
     if (ask->transport == NULL || !awaits) {
         ask_free(ask);
     } else {
