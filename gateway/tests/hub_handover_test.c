@@ -143,6 +143,20 @@ TEST(a_send_that_misses_its_deadline_is_told_where_the_client_is_now)
     fake_client_saw(ann, "#2 three, ack 3 ok 2");
 }
 
+TEST(what_missed_its_deadline_before_the_move_is_not_overtaken_either)
+{
+    struct fake_client *ann = polling("ann", "");
+    world.append_mode = FAKE_STORE_SILENT; /* frozen: it may commit yet */
+    fake_client_send(ann, "/", "one", "client-id-number-1");
+    fake_world_run(&world, 9000);
+    fake_client_saw(ann, "error unavailable client-id-number-1");
+    fake_client_upgrade(ann, gateway(1));
+    world.append_mode = FAKE_STORE_UP;
+    fake_client_send(ann, "/", "two", "client-id-number-2");
+    fake_world_run(&world, 5000);
+    fake_client_saw(ann, "#1 one, #2 two, ack 2 ok 2");
+}
+
 TEST(a_refused_message_is_told_where_the_client_is_now)
 {
     struct fake_client *ann = polling("ann", "");
@@ -353,6 +367,7 @@ TEST_MAIN(IN_A_WORLD(a_client_goes_on_behind_the_last_message_that_it_got),
           IN_A_WORLD(outcomes_of_what_was_on_its_way_follow),
           IN_A_WORLD(what_is_said_after_the_move_does_not_overtake_what_was_said_before),
           IN_A_WORLD(a_send_that_misses_its_deadline_is_told_where_the_client_is_now),
+          IN_A_WORLD(what_missed_its_deadline_before_the_move_is_not_overtaken_either),
           IN_A_WORLD(a_refused_message_is_told_where_the_client_is_now),
           IN_A_WORLD(the_old_owners_death_ends_a_session_that_waits_for_it_and_no_other),
           IN_A_WORLD(a_session_that_moves_to_where_it_is_being_resumed_gives_way),

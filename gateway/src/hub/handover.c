@@ -55,18 +55,27 @@ static size_t count_sends(const struct member *member)
     LIST_EACH (node, &member->acks) {
         count++;
     }
+    LIST_EACH (node, &member->room->batch) {
+        count += send_is_late_of(CONTAINER_OF(node, struct send, of_room), member);
+    }
     LIST_EACH (node, &member->sends) {
         count++;
     }
     return count;
 }
 
-/* Committed ones first: they are the older ones. */
+/* Committed ones first: they are the older ones. Then as forward_sends() counts them. */
 static size_t pack_sends(const struct member *member, struct contract_handover_send *ret_sends)
 {
     size_t count = 0;
     LIST_EACH (node, &member->acks) {
         ret_sends[count++] = send_hand_over(CONTAINER_OF(node, struct send, of_member));
+    }
+    LIST_EACH (node, &member->room->batch) {
+        const struct send *send = CONTAINER_OF(node, struct send, of_room);
+        if (send_is_late_of(send, member)) {
+            ret_sends[count++] = send_hand_over(send);
+        }
     }
     LIST_EACH (node, &member->sends) {
         ret_sends[count++] = send_hand_over(CONTAINER_OF(node, struct send, of_member));
@@ -144,6 +153,12 @@ static bool forward_sends(struct client *client, const struct contract_peer_key 
     for (struct sio_socket *socket = client->sio.sockets; socket != NULL; socket = socket->next) {
         struct member *member = CONTAINER_OF(socket, struct member, socket);
         struct list *node;
+        LIST_EACH (late, &member->room->batch) {
+            struct send *send = CONTAINER_OF(late, struct send, of_room);
+            if (send_is_late_of(send, member)) {
+                send_forward(send, forward, forward->left);
+            }
+        }
         while ((node = list_first(&member->sends)) != NULL) {
             send_forward(CONTAINER_OF(node, struct send, of_member), forward, forward->left);
         }
@@ -332,7 +347,7 @@ hub_on_forward(struct client *client, const struct contract_moved_outcome *outco
         return HUB_FORWARD_LOST;
     }
     if (outcome->type == CONTRACT_MOVED_SETTLED) {
-        if (settling->told != outcome->told) {
+        if (settling->told != outcome->told || !list_is_empty(&settling->elsewhere)) {
             return HUB_FORWARD_LOST;
         }
         settle(client);

@@ -507,10 +507,17 @@ void send_on_ack_due(struct timer *timer, uint64_t now_ms)
 
 /* --- clients that move -------------------------------------------------------------------------------------------- */
 
+bool send_is_late_of(const struct send *send, const struct member *member)
+{
+    return send->member == NULL && send->forward == NULL &&
+           bytes_equal(send_session(send), member_sid(member));
+}
+
 struct contract_handover_send send_hand_over(const struct send *send)
 {
+    bool is_late = send->member == NULL; /* its client has a chat error already */
     return (struct contract_handover_send){
-        .has_ack = send->has_ack,
+        .has_ack = send->has_ack && !is_late,
         .ack_id = send->ack_id,
         .client_id = shown_client_id(send),
         .id = send->id,

@@ -72,6 +72,9 @@ void send_release_held(struct send *send);
 /* What the other gateway needs to know of @send. Borrows from it. */
 struct contract_handover_send send_hand_over(const struct send *send);
 
+/* Whether @send, of its room's batch, is @member's, who was told that it is late: it may be stored yet. */
+bool send_is_late_of(const struct send *send, const struct member *member);
+
 /* @send's outcome is to be told to @forward from now on. */
 void send_forward(struct send *send, struct forward *forward, uint32_t index);
 
