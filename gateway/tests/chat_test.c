@@ -89,8 +89,8 @@ TEST(what_was_read_of_auth_is_written_so_that_it_reads_the_same)
         CHECK(auth.echo == again.echo && auth.has_server_offset == again.has_server_offset &&
               auth.has_offset == again.has_offset);
         CHECK(!auth.has_server_offset || auth.server_offset == again.server_offset);
-        CHECK(!auth.has_offset || (auth.offset_epoch == again.offset_epoch &&
-                                   auth.offset_id == again.offset_id));
+        CHECK(!auth.has_offset ||
+              (auth.offset_epoch == again.offset_epoch && auth.offset_id == again.offset_id));
         CHECK(bytes_equal(auth.pid, again.pid));
         chat_auth_release(&auth);
         chat_auth_release(&again);
@@ -514,8 +514,8 @@ TEST(codes_have_their_documented_names)
 TEST_MAIN(TEST_OF(only_well_formed_namespaces_are_rooms),
           TEST_OF(a_room_s_name_has_64_characters_at_most),
           TEST_OF(without_auth_everything_has_its_default),
-          TEST_OF(what_was_read_of_auth_is_written_so_that_it_reads_the_same), TEST_OF(auth_is_read),
-          TEST_OF(a_username_is_cut_at_32_characters),
+          TEST_OF(what_was_read_of_auth_is_written_so_that_it_reads_the_same),
+          TEST_OF(auth_is_read), TEST_OF(a_username_is_cut_at_32_characters),
           TEST_OF(a_username_that_cannot_be_shown_counts_as_absent),
           TEST_OF(offsets_of_the_wrong_form_count_as_absent),
           TEST_OF(offsets_are_an_epoch_and_an_id_or_an_id),

@@ -625,7 +625,8 @@ void gateway_free(struct gateway *gateway)
     if (gateway->signals != NULL) {
         h2o_socket_close(gateway->signals);
     }
-    server_free(gateway->server); /* which has the loop run, as the next one: clients and peers still ask */
+    /* These two have the loop run: clients and peers still ask. */
+    server_free(gateway->server);
     admin_free(gateway->admin);
     engine_free(gateway->engine);
     hub_free(gateway->hub); /* which leaves its rooms' subjects; without a bus there are none */

@@ -428,7 +428,8 @@ void client_join_waiting(struct room *room, uint64_t now_ms)
     if (room->state != ROOM_LIVE) {
         return;
     }
-    struct list turn; /* any of them may end while another one joins, as its session's other connection */
+    /* Any of them may end while another one joins: the other connection of its session. */
+    struct list turn;
     struct list *node;
     list_init(&turn);
     list_append_all(&turn, &room->joining);
