@@ -199,7 +199,10 @@ export async function run(scenario, trial) {
     try {
         await scenario({ ...trial, sockets });
     } finally {
-        for (const socket of sockets) socket.disconnect();
+        for (const socket of sockets) {
+            socket.disconnect();
+            socket.io.engine?.close(); // also where another namespace holds the connection
+        }
     }
 }
 
