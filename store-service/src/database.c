@@ -67,9 +67,15 @@ static bool apply(struct preparation *p, const struct migration *migration)
     return is_applied;
 }
 
+/*
+ * Reads the catalogue's rows: to_regclass() may answer from a cache of before the migrations lock was waited for, and so
+ * miss the table that another lane has just made.
+ */
 static bool has_migrations_table(struct preparation *p, uint64_t deadline_ms, int64_t *ret_has)
 {
-    return query_number(p, "SELECT (to_regclass('schema_migrations') IS NOT NULL)::int::bigint",
+    return query_number(p,
+                        "SELECT count(*) FROM pg_catalog.pg_tables WHERE tablename ="
+                        " 'schema_migrations' AND schemaname = ANY (current_schemas(false))",
                         deadline_ms, ret_has);
 }
 
