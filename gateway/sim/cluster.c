@@ -8,7 +8,10 @@
 
 enum {
     STEP_MS_MAX = 60,
-    RETRY_AFTER_MS = 3000,
+    RETRY_AFTER_MS_MIN = 500,
+    RETRY_AFTER_MS_MAX = 12000, /* who heals has time for it */
+    DEADLINE_MS_MIN = 300,
+    DEADLINE_MS_MAX = 3000,
     LATE_MS_MAX = 10000,
     BURST_AFTER_MS_MAX = 5000,
     HEAL_MS = 70000, /* the longest time between two checks of a room's head, and a bit */
@@ -143,7 +146,7 @@ static void settle_wishes(struct cluster *cluster, struct person *person)
         }
         if (is_acked(person, wish)) {
             wish->is_settled = true;
-        } else if (cluster->world.now_ms >= wish->sent_at_ms + RETRY_AFTER_MS) {
+        } else if (cluster->world.now_ms >= wish->sent_at_ms + cluster->retry_after_ms) {
             attempt(cluster, person, wish);
         }
     }
@@ -181,7 +184,9 @@ static void upgrade_elsewhere(struct cluster *cluster, struct person *person)
     if (!may_move) {
         return;
     }
-    write_some(cluster, person);
+    if (chance(cluster, 50)) {
+        write_some(cluster, person);
+    }
     fake_world_run(&cluster->world, draw(cluster, 3));
     if (client->client != NULL && client_session(client->client)->state == EIO_STATE_OPEN) {
         say(cluster, "a client upgrades at gateway", gateway->index);
@@ -356,6 +361,13 @@ static void draw_cluster(struct cluster *cluster)
         cluster->settings.log_bytes_max = 8192;
     }
     cluster->settings.room_grace_ms = (uint32_t)draw(cluster, 3000);
+    /* Of users it is 8 s, and a schedule takes no longer. */
+    uint64_t deadline_ms = DEADLINE_MS_MIN + draw(cluster, DEADLINE_MS_MAX - DEADLINE_MS_MIN);
+    if (chance(cluster, 50)) {
+        cluster->settings.send_deadline_ms = (uint32_t)deadline_ms;
+    }
+    cluster->retry_after_ms =
+        RETRY_AFTER_MS_MIN + draw(cluster, RETRY_AFTER_MS_MAX - RETRY_AFTER_MS_MIN);
     uint64_t gateways = 1 + draw(cluster, CLUSTER_GATEWAYS_MAX);
     uint64_t rooms = 1 + draw(cluster, SCHEDULE_ROOMS_MAX);
     uint64_t people = 2 + draw(cluster, SCHEDULE_PEOPLE_MAX - 1);

@@ -45,7 +45,8 @@ struct cluster {
     struct fake_world world;
     struct hub_settings settings;
     const struct schedule *schedule;
-    uint64_t dice; /* of this step */
+    uint64_t dice;           /* of this step */
+    uint64_t retry_after_ms; /* who hears nothing of what it said says it again */
     unsigned gateway_count;
     unsigned room_count;
     struct person people[SCHEDULE_PEOPLE_MAX];
