@@ -1,23 +1,5 @@
-/* random.c - getrandom(2), and ids in the URL-safe base64 alphabet. */
+/* random.c - numbers and ids in the URL-safe base64 alphabet, out of random_fill(): random_kernel.c. */
 #include "random.h"
-
-#include "base.h"
-#include <errno.h>
-#include <sys/random.h>
-
-void random_fill(void *bytes, size_t len)
-{
-    unsigned char *to = bytes;
-    while (len > 0) {
-        ssize_t got = getrandom(to, len, 0);
-        /* It fails for no reason but a signal, once the kernel has booted. */
-        ASSERT(got > 0 || errno == EINTR);
-        if (got > 0) {
-            to += got;
-            len -= (size_t)got;
-        }
-    }
-}
 
 uint64_t random_u64(void)
 {

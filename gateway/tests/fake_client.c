@@ -3,6 +3,7 @@
  */
 #include "client_frames.h"
 #include "fake_world.h"
+#include "hub/limits.h"
 #include "wire/chat.h"
 #include "wire/sio.h"
 
@@ -80,6 +81,15 @@ static uint64_t next_wanted(struct fake_client *client, const struct fake_place 
     return next;
 }
 
+/*
+ * Who was told of a new epoch and has seen nothing of it comes back with an offset of an old one, and goes on there at a
+ * gateway that has yet to hear of the new one; which tells of it again then.
+ */
+static bool is_behind_epoch(const struct fake_client *client, const struct fake_place *place)
+{
+    return place->is_fresh && place->old_next_id != 0 && client->world->store.epoch > 1;
+}
+
 static void check_order(struct fake_client *client, const struct fake_place *place, uint64_t epoch,
                         uint64_t id)
 {
@@ -90,7 +100,9 @@ static void check_order(struct fake_client *client, const struct fake_place *pla
      */
     bool is_unknown =
         place->no_echo && client->world->store.epoch > 1 && (next < id || epoch != place->epoch);
-    if (next != 0 && next != id && !is_unknown) {
+    bool is_behind = is_behind_epoch(client, place) && place->old_next_id == id &&
+                     epoch < client->world->store.epoch;
+    if (next != 0 && next != id && !is_unknown && !is_behind) {
         fake_failed("%s in %s got %llu instead of %llu", client->username, place->namespace,
                     (unsigned long long)id, (unsigned long long)next);
     }
@@ -137,6 +149,7 @@ static void on_chat_message(struct fake_client *client, struct fake_place *place
     place->epoch = epoch;
     check_text(client, place, id, content);
     place->is_fresh = false;
+    place->old_next_id = 0;
     place->next_id = id + 1;
     snprintf(place->offset, sizeof(place->offset), "%.*s", BYTES_FMT(unquoted(offset)));
     place->count++;
@@ -165,14 +178,29 @@ static void on_gap(struct fake_client *client, struct fake_place *place, struct 
         fake_failed("%s was told of a gap from %llu, but wants %llu", client->username,
                     (unsigned long long)from, (unsigned long long)next);
     }
-    if (is_epoch && next != 0 && from > next) {
+    bool is_behind = is_behind_epoch(client, place) && from <= place->old_next_id;
+    if (is_epoch && next != 0 && from > next && !is_behind) {
         fake_failed("%s was told of a new epoch from %llu, but wants %llu", client->username,
                     (unsigned long long)from, (unsigned long long)next);
     }
     place->is_fresh = false;
+    place->old_next_id = !is_epoch ? 0 : place->old_next_id != 0 ? place->old_next_id : next;
     place->next_id = is_epoch ? from : to + 1;
     note(client, place, "gap %llu-%llu %.*s", (unsigned long long)from, (unsigned long long)to,
          BYTES_FMT(reason));
+}
+
+/* The first on this connection with @client_id that has not ended. */
+static struct fake_send *find_open_send(struct fake_client *client, struct bytes client_id)
+{
+    for (size_t i = 0; i < client->send_count; i++) {
+        struct fake_send *send = &client->sends[i];
+        if (send->connection == client->connection && send->acked_as == 0 && !send->is_refused &&
+            !send->has_error && bytes_equal(bytes_of_string(send->client_id), client_id)) {
+            return send;
+        }
+    }
+    return NULL;
 }
 
 static void on_error_event(struct fake_client *client, struct fake_place *place,
@@ -180,10 +208,9 @@ static void on_error_event(struct fake_client *client, struct fake_place *place,
 {
     struct bytes code = unquoted(member_of(details, "code")), client_id = {0};
     bool has_id = json_object_get(details, BYTES("clientId"), &client_id);
-    for (size_t i = 0; has_id && i < client->send_count; i++) {
-        if (bytes_equal(bytes_of_string(client->sends[i].client_id), unquoted(client_id))) {
-            client->sends[i].has_error = true;
-        }
+    struct fake_send *send = has_id ? find_open_send(client, unquoted(client_id)) : NULL;
+    if (send != NULL) {
+        send->has_error = true;
     }
     note(client, place, "error %.*s %.*s", BYTES_FMT(code),
          BYTES_FMT(has_id ? unquoted(client_id) : code));
@@ -244,6 +271,40 @@ static struct fake_send *find_send(struct fake_client *client, uint64_t ack_id)
     return NULL;
 }
 
+/* An acknowledgement says that it is stored, and comes behind the sender's own copy, which it waits for a while. */
+static void check_ack(struct fake_client *client, const struct fake_place *place,
+                      const struct fake_send *send, uint64_t id)
+{
+    const struct fake_store *store = &client->world->store;
+    const struct fake_room *room = room_of(client, place);
+    if (store->forgotten > 0 || send->client_id[0] == '\0') {
+        return; /* it may have been true in another life of the store; or is not to be told from others */
+    }
+    if (id == 0 || id > room->head ||
+        !bytes_equal(buf_bytes(&room->messages[id - 1].client_id),
+                     bytes_of_string(send->client_id))) {
+        fake_failed("%s was acknowledged as %llu in %s and is not there", send->client_id,
+                    (unsigned long long)id, room->name);
+    }
+    bool is_early = client->world->now_ms < room->messages[id - 1].at_ms + ACK_WAIT_MS;
+    if (!place->no_echo && place->epoch == store->epoch && place->next_id <= id && is_early) {
+        fake_failed("%s got the acknowledgement of %llu in %s before its own copy",
+                    client->username, (unsigned long long)id, room->name);
+    }
+}
+
+/* A chat error names no attempt: the one that it was taken for has been acknowledged, so it was another one's. */
+static void pass_error_on(struct fake_client *client, struct fake_send *send)
+{
+    if (send->has_error) {
+        struct fake_send *other = find_open_send(client, bytes_of_string(send->client_id));
+        send->has_error = false;
+        if (other != NULL) {
+            other->has_error = true;
+        }
+    }
+}
+
 static void on_ack_ok(struct fake_client *client, struct fake_place *place, uint64_t ack_id,
                       struct bytes answer)
 {
@@ -254,7 +315,9 @@ static void on_ack_ok(struct fake_client *client, struct fake_place *place, uint
         if (send->acked_as != 0 || send->is_refused) {
             fake_failed("%s got a second acknowledgement", client->username);
         }
+        check_ack(client, place, send, id);
         send->acked_as = id;
+        pass_error_on(client, send);
     }
     note(client, place, "ack %llu %s %llu", (unsigned long long)ack_id,
          is_duplicate ? "duplicate" : "ok", (unsigned long long)id);
@@ -271,6 +334,7 @@ static void on_ack(struct fake_client *client, struct fake_place *place,
         struct fake_send *send = find_send(client, packet->ack_id);
         if (send != NULL) {
             send->is_refused = true;
+            pass_error_on(client, send);
         }
         note(client, place, "ack %llu error %.*s", (unsigned long long)packet->ack_id,
              BYTES_FMT(unquoted(member_of(answer, "code"))));
@@ -302,6 +366,10 @@ static void on_packet(struct fake_client *client, struct bytes text)
 {
     struct sio_packet packet;
     struct bytes name;
+    if (client->world->trace != NULL) {
+        fprintf(client->world->trace, "%llu %s %.*s\n", (unsigned long long)client->world->now_ms,
+                client->username, BYTES_FMT(text));
+    }
     if (sio_parse(text, &packet) != SIO_OK) {
         fake_failed("not a packet: %.*s", BYTES_FMT(text));
     }
@@ -502,6 +570,7 @@ void fake_client_connect(struct fake_client *client, struct fake_gateway *gatewa
 {
     ASSERT(client->client == NULL && gateway->hub != NULL);
     client->gateway = gateway;
+    client->connection++;
     client->is_polling = false;
     client->window_left = client->window;
     client->client = hub_client_open(gateway->hub, client, EIO_WEBSOCKET, client->world->now_ms);
@@ -511,6 +580,7 @@ void fake_client_connect_polling(struct fake_client *client, struct fake_gateway
 {
     ASSERT(client->client == NULL && gateway->hub != NULL);
     client->gateway = gateway;
+    client->connection++;
     client->is_polling = true;
     client->window_left = client->window;
     client->client = hub_client_open(gateway->hub, client, EIO_POLLING, client->world->now_ms);
@@ -693,7 +763,11 @@ void fake_client_send(struct fake_client *client, const char *namespace, const c
     char text[80];
     ASSERT(client->send_count < FAKE_SENDS_MAX);
     struct fake_send *send = &client->sends[client->send_count++];
-    *send = (struct fake_send){.ack_id = ++client->last_ack_id};
+    *send = (struct fake_send){
+        .ack_id = ++client->last_ack_id,
+        .connection = client->connection,
+        .sent_at_ms = client->world->now_ms,
+    };
     snprintf(send->client_id, sizeof(send->client_id), "%s", client_id);
     snprintf(send->namespace, sizeof(send->namespace), "%s", namespace);
     const char *quote = *client_id != '\0' ? "\"" : "";

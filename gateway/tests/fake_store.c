@@ -247,6 +247,7 @@ void fake_store_restore_backup(struct fake_store *store, size_t kept)
     store->epoch++;
     for (size_t i = 0; i < store->room_count; i++) {
         struct fake_room *room = &store->rooms[i];
+        store->forgotten += room->head - MIN_OF(kept, room->head);
         room_cut(room, kept);
         while (room->epochs[room->epoch_count - 1].first_id > room->head + 1) {
             room->epoch_count--; /* the backup is older than that epoch */

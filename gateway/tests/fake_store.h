@@ -29,6 +29,7 @@ struct fake_store {
     struct fake_room rooms[FAKE_ROOMS_MAX];
     size_t room_count;
     uint64_t epoch;
+    uint64_t forgotten;        /* messages that restored backups did not have */
     size_t range_messages_max; /* of one answer, as if more did not fit into 512 KiB */
     /* After COMMIT, and for what a repeat found; @event borrows. */
     void (*publish)(void *user, const struct contract_room_event *event);

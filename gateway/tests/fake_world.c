@@ -57,8 +57,8 @@ bool fake_chance(struct fake_world *world, unsigned percent)
 
 /* --- the bus --- */
 
-static void post(struct fake_gateway *gateway, enum mail_type type, uint64_t request,
-                 bool is_nobody, struct bytes payload)
+static struct fake_mail *post(struct fake_gateway *gateway, enum mail_type type, uint64_t request,
+                              bool is_nobody, struct bytes payload)
 {
     struct fake_world *world = gateway->world;
     const struct fake_faults *faults = &world->faults;
@@ -74,6 +74,8 @@ static void post(struct fake_gateway *gateway, enum mail_type type, uint64_t req
         mail->at_ms = world->last_forward_ms = MAX_OF(mail->at_ms, world->last_forward_ms);
     } else if (type == MAIL_FORWARD_LOST) {
         mail->at_ms += LOST_FOUND_OUT_MS;
+    } else if (type == MAIL_APPEND && fake_chance(world, faults->request_late)) {
+        mail->at_ms += fake_random(world, faults->late_max_ms);
     }
     buf_append_bytes(&mail->payload, payload);
     struct fake_mail **link = &world->mail;
@@ -82,6 +84,7 @@ static void post(struct fake_gateway *gateway, enum mail_type type, uint64_t req
     }
     mail->next = *link;
     *link = mail;
+    return mail;
 }
 
 static void mail_free(struct fake_mail *mail)
@@ -128,8 +131,9 @@ static void on_store_publish(void *user, const struct contract_room_event *event
 static void reply(struct fake_mail *mail, struct bytes payload, bool is_nobody)
 {
     if (!fake_chance(mail->gateway->world, mail->gateway->world->faults.reply_lost)) {
-        post(mail->gateway, mail->type == MAIL_APPEND ? MAIL_APPEND_REPLY : MAIL_QUERY_REPLY,
-             mail->request, is_nobody, payload);
+        enum mail_type type = mail->type == MAIL_APPEND ? MAIL_APPEND_REPLY : MAIL_QUERY_REPLY;
+        /* To the one who asked, not to whoever has its place, and its numbers, by now. */
+        post(mail->gateway, type, mail->request, is_nobody, payload)->life = mail->life;
     }
 }
 
@@ -216,9 +220,29 @@ static void gateway_receives(struct fake_world *world, struct fake_mail *mail)
     }
 }
 
+static void trace_mail(const struct fake_world *world, const struct fake_mail *mail)
+{
+    static const char *const NAMES[] = {
+        [MAIL_APPEND] = "append",         [MAIL_QUERY] = "query",
+        [MAIL_APPEND_REPLY] = "appended", [MAIL_QUERY_REPLY] = "answer",
+        [MAIL_ROOM_EVENT] = "event",      [MAIL_FORWARD] = "forward",
+        [MAIL_FORWARD_LOST] = "lost",
+    };
+    fprintf(world->trace, "%llu %s %u.%llu %llu ", (unsigned long long)world->now_ms,
+            NAMES[mail->type], mail->gateway->index, (unsigned long long)mail->life,
+            (unsigned long long)mail->request);
+    for (size_t i = 0; i < mail->payload.len; i++) {
+        fprintf(world->trace, "%02x", (unsigned char)mail->payload.data[i]);
+    }
+    fputc('\n', world->trace);
+}
+
 static void deliver(struct fake_world *world, struct fake_mail *mail)
 {
     struct fake_gateway *gateway = mail->gateway;
+    if (world->trace != NULL) {
+        trace_mail(world, mail);
+    }
     if (mail->type == MAIL_APPEND || mail->type == MAIL_QUERY) {
         store_receives(world, mail); /* also what a gateway sent that has died since */
     } else if (gateway->hub == NULL || gateway->life != mail->life) {
@@ -483,6 +507,9 @@ static void happen(struct fake_world *world)
         }
     }
     fake_world_turn(world);
+    if (world->on_moment != NULL) {
+        world->on_moment(world->user);
+    }
 }
 
 void fake_world_run(struct fake_world *world, uint64_t ms)

@@ -4,7 +4,8 @@
  * What hubs and store say to each other travels encoded, as on NATS, and arrives after a delay, or not at all. Clients
  * speak WebSocket frames to their hub over sockets that take as many bytes at a time as a test likes. Every client
  * checks by itself, all the time, what it is promised: ids without holes but for those that a `chat gap` names,
- * nothing twice, the text that the store has, its own copy before its acknowledgement. A broken promise aborts.
+ * nothing twice, the text that the store has, its own copy before its acknowledgement, acknowledged what is stored. A
+ * broken promise aborts.
  *
  * Time moves only in fake_world_run(); whatever is done between two calls happens at one moment.
  */
@@ -13,6 +14,7 @@
 
 #include "fake_store.h"
 #include "hub/hub.h"
+#include <stdio.h>
 
 enum { FAKE_GATEWAYS_MAX = 4, FAKE_CLIENTS_MAX = 64, FAKE_PLACES_MAX = 8, FAKE_SENDS_MAX = 4096 };
 
@@ -30,6 +32,8 @@ enum fake_store_mode {
 /* In percent, where not milliseconds. */
 struct fake_faults {
     unsigned request_lost, reply_lost, broadcast_lost, broadcast_twice, commit_unpublished;
+    unsigned request_late;               /* a store was frozen, and goes on with what it had */
+    uint64_t late_max_ms;                /* ... after so long at most */
     uint64_t delay_min_ms, delay_max_ms; /* of each hop, drawn anew for each message */
 };
 
@@ -60,6 +64,8 @@ struct fake_place {
     char offset[48];  /* of the newest message seen, as the library keeps it; "": none */
     uint64_t next_id; /* the only one that may come next; 0: any */
     uint64_t count;   /* messages seen */
+    /* Likewise next_id, in the epoch that it was told is over, as long as it has seen nothing of a newer one; or 0. */
+    uint64_t old_next_id;
 };
 
 struct fake_send {
@@ -69,12 +75,15 @@ struct fake_send {
     uint64_t ack_id;
     uint64_t acked_as; /* 0: not acknowledged */
     bool is_refused, has_error;
+    uint64_t connection; /* client.connection */
+    uint64_t sent_at_ms;
 };
 
 struct fake_client {
     struct fake_world *world;
     struct fake_gateway *gateway;
     struct client *client; /* NULL: not connected */
+    uint64_t connection;   /* how many it has opened: an upgrade goes on with the same one */
     bool is_polling;       /* long-polling, until fake_client_upgrade() */
     /* It came from there by an upgrade, and what it had on its way has yet to be settled there. */
     struct fake_gateway *awaits_from;
@@ -111,6 +120,10 @@ struct fake_world {
     uint64_t last_move;
     uint64_t last_forward_ms; /* what follows a client that moved arrives in its order */
     struct pid_keys keys;
+    void (*on_moment)(void *user); /* NULL, or: all that was due by now has happened */
+    void *user;
+    FILE *
+        trace; /* NULL, or where all that arrives is written to: mail and packets, with their time */
 };
 
 /* A world with one gateway (number 0), an empty store, and hops of 1 ms. */

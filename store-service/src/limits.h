@@ -31,6 +31,9 @@ enum {
     STATEMENT_DEADLINE_MS = STATEMENT_TIMEOUT_MS + 1000,
     MIGRATION_DEADLINE_MS = 15 * 60 * 1000,
 
+    /* For a statement of --check, which may have terabytes to read. */
+    CHECK_DEADLINE_MS = 7 * 24 * 60 * 60 * 1000,
+
     /* Between two attempts, doubled from the first to the second. */
     BACKOFF_MS_MIN = 50,
     BACKOFF_MS_MAX = 1000,

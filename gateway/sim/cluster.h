@@ -1,0 +1,65 @@
+/*
+ * cluster.h - gateways, a store, a bus and people under a schedule.
+ *
+ * The clients of fake_world check order, holes, texts and acknowledgements with every packet; watch.h the rest.
+ */
+#ifndef PARLEY_SIM_CLUSTER_H
+#define PARLEY_SIM_CLUSTER_H
+
+#include "fake_world.h"
+#include "schedule.h"
+
+enum { CLUSTER_GATEWAYS_MAX = 3, CLUSTER_TEXT_BYTES_MAX = 600 };
+
+/* A message that a person wants to have stored, however often it takes. */
+struct wish {
+    uint64_t number;
+    unsigned room;
+    char content[CLUSTER_TEXT_BYTES_MAX + 32];
+    size_t send; /* the newest attempt, in client->sends; SIZE_MAX: none yet */
+    uint64_t sent_at_ms;
+    bool is_settled;
+    /* Of its attempts, whose places in all of the person's are counted from 1 on; 0: none yet. */
+    uint64_t first_attempt, last_attempt;
+    uint64_t connection;       /* of the first one */
+    bool is_on_one_connection; /* all of them */
+    uint64_t epoch;            /* at the first one */
+    uint64_t stored_as;        /* 0: it is not in the log */
+};
+
+struct person {
+    struct fake_client *client;
+    uint64_t comes_back_at_ms;
+    uint64_t fast_since_ms; /* UINT64_MAX: its socket is slow now */
+    uint64_t attempts;
+    struct wish *wishes;
+    size_t wish_count;
+    size_t ended; /* so many of client->sends have ended, or went with their connection */
+    /* Of each room: of the newest connection that has a message in the log, the latest such attempt. */
+    struct {
+        uint64_t connection, attempt;
+    } newest[SCHEDULE_ROOMS_MAX];
+};
+
+struct cluster {
+    struct fake_world world;
+    struct hub_settings settings;
+    const struct schedule *schedule;
+    uint64_t dice;           /* of this step */
+    uint64_t retry_after_ms; /* who hears nothing of what it said says it again */
+    unsigned gateway_count;
+    unsigned room_count;
+    struct person people[SCHEDULE_PEOPLE_MAX];
+    size_t people_count;
+    size_t heads_watched[SCHEDULE_ROOMS_MAX];
+    bool is_verbose;
+};
+
+/* Runs @schedule; aborts when a promise is broken. @trace may be NULL. */
+void cluster_run(const struct schedule *schedule, FILE *trace, bool is_verbose);
+
+/* "/" for room 0, and so on; the name of the room there. */
+const char *cluster_namespace(unsigned room);
+const char *cluster_room_name(unsigned room);
+
+#endif

@@ -1,0 +1,82 @@
+#include "hub_limits.h"
+
+#include "hub/client.h"
+#include "hub/room.h"
+
+enum {
+    CLOSE_FRAME_BYTES_MAX = 2 + 125,
+    ENTRY_BYTES = 64, /* of what holds a segment in its lists */
+};
+
+/* What a log's bound counts: the newest segment stays, whatever its size. */
+static size_t bounded_bytes(const struct room_log *log)
+{
+    const struct segment *newest = room_log_find(log, log->head);
+    return newest == NULL ? 0 : log->bytes - MIN_OF(log->bytes, segment_size(newest) + ENTRY_BYTES);
+}
+
+static const char *client_broken(const struct client *client)
+{
+    if (client->sio.eio.outbox.len > CLIENT_OUTBOX_BYTES_MAX + CLOSE_FRAME_BYTES_MAX) {
+        return "a client's outbox is too long";
+    }
+    return client->send_count > CLIENT_SENDS_MAX ? "a client has too many sends" : NULL;
+}
+
+static size_t count(const struct list *list)
+{
+    size_t n = 0;
+    LIST_EACH (node, list) {
+        n++;
+    }
+    return n;
+}
+
+static const char *room_broken(const struct room *room)
+{
+    if (room->queue_count > ROOM_SENDS_MAX || room->queue_bytes > ROOM_SENDS_BYTES_MAX) {
+        return "a room's queue is too long";
+    }
+    if (count(&room->queue) > room->queue_count) {
+        return "a room's queue is longer than was counted";
+    }
+    if (count(&room->batch) > APPEND_MESSAGES_MAX) {
+        return "a batch is too long";
+    }
+    if (room->ahead_count > AHEAD_EVENTS_MAX || room->ahead_messages > AHEAD_MESSAGES_MAX) {
+        return "a room keeps too much ahead of its log";
+    }
+    if (bounded_bytes(&room->log) > room->log.budget->room_bytes_max) {
+        return "a room's log is too large";
+    }
+    for (uint32_t i = 0; i < room->member_count; i++) {
+        const char *wrong = client_broken(member_client(room->members[i]));
+        if (wrong != NULL) {
+            return wrong;
+        }
+    }
+    return NULL;
+}
+
+const char *hub_limits_broken(const struct hub *hub)
+{
+    size_t cursor = 0, log_bytes = 0, bounded = 0;
+    for (const struct room *room; (room = map_next(&hub->rooms, &cursor)) != NULL;) {
+        const char *wrong = room_broken(room);
+        if (wrong != NULL) {
+            return wrong;
+        }
+        log_bytes += room->log.bytes;
+        bounded += bounded_bytes(&room->log);
+    }
+    if (log_bytes != hub->log_budget.bytes) {
+        return "the logs' bytes are not what was counted";
+    }
+    if (bounded > hub->log_budget.bytes_max) {
+        return "all logs together are too large";
+    }
+    if (hub->pages.fetching > PAGES_FETCHING_MAX) {
+        return "too many pages are fetched at a time";
+    }
+    return NULL;
+}
