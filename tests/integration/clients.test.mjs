@@ -10,7 +10,7 @@ import { anyStack, freshRoom } from './harness/stack.mjs';
 import { WAIT_MS, eventually } from './harness/wait.mjs';
 
 const echo = ownEcho('sio-echo');
-const beating = ownEcho('sio-echo', { 'ping-interval': 300, 'ping-timeout': 200 });
+const beating = ownEcho('sio-echo', { 'ping-interval': 300, 'ping-timeout': 2000 });
 const stack = anyStack();
 
 for (const [version, io] of Object.entries(CLIENTS))
