@@ -166,10 +166,10 @@ void relay_post(struct engine *engine, h2o_req_t *req, struct bytes sid, bool is
 void relay_upgrade(struct engine *engine, h2o_req_t *req, struct bytes sid);
 
 /* Asks more about the upgrade of @ask: CONTRACT_PEER_PROBE or _MOVE. */
-void relay_go_on(struct engine *engine, struct ask *ask, enum contract_peer_request_type type);
+void relay_go_on(struct ask *ask, enum contract_peer_request_type type);
 
 /* Nobody waits for @ask any more: frees it, and tells the owner. */
-void relay_cancel(struct engine *engine, struct ask *ask);
+void relay_cancel(struct ask *ask);
 
 /* The session that came with @ask is over: nothing of it is awaited any more. Nothing happens when that came. */
 void relay_forget_moved(struct engine *engine, uint64_t number);

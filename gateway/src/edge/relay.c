@@ -233,15 +233,13 @@ void relay_upgrade(struct engine *engine, h2o_req_t *req, struct bytes sid)
     }
 }
 
-void relay_go_on(struct engine *engine, struct ask *ask, enum contract_peer_request_type type)
+void relay_go_on(struct ask *ask, enum contract_peer_request_type type)
 {
-    (void)engine;
     tell_owner(ask, type);
 }
 
-void relay_cancel(struct engine *engine, struct ask *ask)
+void relay_cancel(struct ask *ask)
 {
-    (void)engine;
     tell_owner(ask, CONTRACT_PEER_CANCEL);
     ask_free(ask);
 }
@@ -250,7 +248,7 @@ void relay_forget_moved(struct engine *engine, uint64_t number)
 {
     struct ask *ask = number != 0 ? find(engine, number) : NULL;
     if (ask != NULL) {
-        relay_cancel(engine, ask);
+        relay_cancel(ask);
     }
 }
 
@@ -289,7 +287,7 @@ static void on_claimed_socket(void *user, h2o_socket_t *socket, size_t request_l
     free(pending);
     if (socket == NULL) {
         if (ask != NULL) {
-            relay_cancel(engine, ask);
+            relay_cancel(ask);
         }
         return;
     }
@@ -314,7 +312,7 @@ static void accept_upgrade(struct ask *ask, bool is_claimed)
     }
     if (!websocket_accept(req, on_claimed_socket, pending)) {
         if (is_claimed) {
-            relay_cancel(engine, ask);
+            relay_cancel(ask);
         }
         free(pending);
     }

@@ -33,7 +33,7 @@ static void on_probe(struct eio_probe *probe, uint64_t now_ms)
 {
     (void)now_ms;
     struct upgrade *upgrade = CONTAINER_OF(probe, struct upgrade, probe);
-    relay_go_on(upgrade->engine, upgrade->ask, CONTRACT_PEER_PROBE);
+    relay_go_on(upgrade->ask, CONTRACT_PEER_PROBE);
 }
 
 /* Until the session is here, nothing is read: what comes now is the session's. */
@@ -42,7 +42,7 @@ static void on_upgrade(struct eio_probe *probe, uint64_t now_ms)
     (void)now_ms;
     struct upgrade *upgrade = CONTAINER_OF(probe, struct upgrade, probe);
     h2o_socket_read_stop(upgrade->socket);
-    relay_go_on(upgrade->engine, upgrade->ask, CONTRACT_PEER_MOVE);
+    relay_go_on(upgrade->ask, CONTRACT_PEER_MOVE);
 }
 
 static const struct eio_probe_callbacks callbacks = {
@@ -182,7 +182,7 @@ static void upgrade_free(struct upgrade *upgrade)
     list_leave(&upgrade->link);
     list_leave(&upgrade->dirty);
     if (upgrade->ask != NULL) {
-        relay_cancel(upgrade->engine, upgrade->ask);
+        relay_cancel(upgrade->ask);
     }
     eio_probe_release(&upgrade->probe);
     if (upgrade->socket != NULL) {
