@@ -41,8 +41,13 @@ promise('a_namespace_is_joined_and_left_and_refused_from_any_gateway', { of: sta
 promise('many_packets_in_turn_at_all_gateways_keep_their_order_and_come_once', { of: stack }, async (t) => {
     const guest = await Guest.arrive(t, stack);
     const texts = range(1, 90).map((n) => `m${n}`);
-    for (const [i, text] of texts.entries()) await guest.say(i % 3, text);
-    sawItsOwn(await guest.hears(180), texts);
+    const heard = [];
+    for (const [i, text] of texts.entries()) {
+        await guest.say(i % 3, text);
+        // Often enough: an acknowledgement waits for its own copy to be fetched, but not longer than a second.
+        if (i % 10 === 9) heard.push(...(await guest.hears(20)));
+    }
+    sawItsOwn(heard, texts);
 });
 
 promise('an_answer_has_the_same_headers_wherever_it_is_asked_for', { of: stack }, async (t) => {
