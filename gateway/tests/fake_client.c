@@ -658,7 +658,7 @@ void fake_client_upgrade(struct fake_client *client, struct fake_gateway *gatewa
     char sid[EIO_SID_BYTES];
     memcpy(sid, session->sid, EIO_SID_BYTES);
     bool follows = false, awaits = false;
-    bool is_handed = hub_hand_over(from->hub, old, &key, &handover, &follows, now_ms);
+    bool is_handed = hub_hand_over(old, &key, &handover, &follows, now_ms);
     ASSERT(is_handed && session->state == EIO_STATE_CLOSED);
     hub_client_free(from->hub, old);
     struct contract_handover *decoded = contract_decode_handover(buf_bytes(&handover));

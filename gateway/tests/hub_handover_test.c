@@ -335,7 +335,7 @@ TEST(a_session_in_no_upgrade_is_not_handed_over)
     struct contract_peer_key key = {.gateway = "gw1-0001", .number = 1};
     struct buf out = BUF_INIT;
     bool follows;
-    assert_false(hub_hand_over(gateway(0)->hub, ann->client, &key, &out, &follows, world.now_ms));
+    assert_false(hub_hand_over(ann->client, &key, &out, &follows, world.now_ms));
     assert_int_equal(out.len, 0);
     fake_client_send(ann, "/", "one", "");
     fake_world_run(&world, 50);

@@ -194,8 +194,8 @@ static bool peers_hand_over(void *user, struct eio_session *session,
                             const struct contract_peer_key *to, struct buf *out, bool *ret_follows,
                             uint64_t now_ms)
 {
-    return hub_hand_over(((struct gateway *)user)->hub, client_of_session(session), to, out,
-                         ret_follows, now_ms);
+    (void)user;
+    return hub_hand_over(client_of_session(session), to, out, ret_follows, now_ms);
 }
 
 static struct eio_session *peers_take_over(void *user, struct transport *transport,

@@ -386,17 +386,13 @@ void engine_on_peer_request(struct engine *engine, const struct contract_peer_re
         }
         break;
     case CONTRACT_PEER_PROBE:
-        if (is_claim) {
+    case CONTRACT_PEER_MOVE:
+        if (!is_claim) {
+            answer_plainly(engine, &request->key, CONTRACT_PEER_OVER);
+        } else if (request->type == CONTRACT_PEER_PROBE) {
             on_probe(engine, asked);
         } else {
-            answer_plainly(engine, &request->key, CONTRACT_PEER_OVER);
-        }
-        break;
-    case CONTRACT_PEER_MOVE:
-        if (is_claim) {
             on_move(engine, asked);
-        } else {
-            answer_plainly(engine, &request->key, CONTRACT_PEER_OVER);
         }
         break;
     case CONTRACT_PEER_RELEASE:

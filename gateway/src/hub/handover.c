@@ -170,8 +170,8 @@ static bool forward_sends(struct client *client, const struct contract_peer_key 
     return false;
 }
 
-bool hub_hand_over(struct hub *hub, struct client *client, const struct contract_peer_key *to,
-                   struct buf *out, bool *ret_follows, uint64_t now_ms)
+bool hub_hand_over(struct client *client, const struct contract_peer_key *to, struct buf *out,
+                   bool *ret_follows, uint64_t now_ms)
 {
     struct eio_session *session = &client->sio.eio;
     bool may_go = session->state == EIO_STATE_OPEN && session->upgrade == EIO_UPGRADE_PROBED &&
@@ -190,7 +190,6 @@ bool hub_hand_over(struct hub *hub, struct client *client, const struct contract
                                          .awaits_pong = handover.awaits_pong,
                                          .undelivered = buf_bytes(&undelivered)});
     buf_release(&undelivered);
-    hub->stats.handed_over++;
     return true;
 }
 
@@ -297,7 +296,6 @@ struct client *hub_take_over(struct hub *hub, void *transport, const char sid[EI
     };
     sio_client_take_over(&client->sio, &hub->sio, sid, &of_session, handover->undelivered, probe,
                          now_ms);
-    hub->stats.taken_over++;
     hub_tell(hub, &(struct hub_event){.type = HUB_CLIENT_OPENED, .client = client});
     uint32_t next_index = 0;
     for (size_t i = 0; i < handover->member_count; i++) {

@@ -117,8 +117,6 @@ struct hub_settings {
     X(gaps_repaired, "holes in a log that were filled from the store") \
     X(ahead_dropped, "broadcasts ahead of the log that were not kept") \
     X(pages_fetched, "pages of older messages read from the store")    \
-    X(handed_over, "clients that went on to another gateway")          \
-    X(taken_over, "clients that came from another gateway")            \
     X(sessions_superseded, "connections closed since their session lives elsewhere")
 
 struct hub_stats {
@@ -171,9 +169,8 @@ void hub_client_free(struct hub *hub, struct client *client);
  * CLOSED. *@ret_follows: outcomes of what it has on its way come with world.forward(). False, with nothing changed,
  * unless the session is PROBED for a WebSocket elsewhere (eio_session_hand_over()).
  */
-MUST_USE bool hub_hand_over(struct hub *hub, struct client *client,
-                            const struct contract_peer_key *to, struct buf *out, bool *ret_follows,
-                            uint64_t now_ms);
+MUST_USE bool hub_hand_over(struct client *client, const struct contract_peer_key *to,
+                            struct buf *out, bool *ret_follows, uint64_t now_ms);
 
 /*
  * Takes over a client that another gateway has handed over: its session @sid is on @probe's WebSocket now, carried by
