@@ -1,6 +1,6 @@
 #include "cluster.h"
 
-#include "seeded_random.h"
+#include "base/sim/seeded_random.h"
 #include "watch.h"
 
 #include <stdio.h>
@@ -19,7 +19,7 @@ enum {
 
 const char *cluster_namespace(unsigned room)
 {
-    static const char *const namespaces[SCHEDULE_ROOMS_MAX] = {"/", "/a", "/b"};
+    static const char *const namespaces[CLUSTER_ROOMS_MAX] = {"/", "/a", "/b"};
     ASSERT(room < COUNT_OF(namespaces));
     return namespaces[room];
 }
@@ -39,7 +39,7 @@ static void say(const struct cluster *cluster, const char *what, unsigned long l
 /* 0 .. @below - 1, of this step's dice */
 static uint64_t draw(struct cluster *cluster, uint64_t below)
 {
-    return (seeded_random_next(&cluster->dice) >> 11) % below;
+    return seeded_random_below(&cluster->dice, below);
 }
 
 static bool chance(struct cluster *cluster, unsigned percent)
@@ -47,7 +47,7 @@ static bool chance(struct cluster *cluster, unsigned percent)
     return draw(cluster, 100) < percent;
 }
 
-static bool has(const struct cluster *cluster, enum schedule_fault fault)
+static bool has(const struct cluster *cluster, enum cluster_fault fault)
 {
     return !cluster->schedule->without[fault];
 }
@@ -55,8 +55,7 @@ static bool has(const struct cluster *cluster, enum schedule_fault fault)
 /* The dice of step @number; those of -1 make the cluster. */
 static void throw_dice(struct cluster *cluster, int number)
 {
-    cluster->dice = cluster->schedule->seed * 0x9E3779B97F4A7C15u + (uint64_t)(number + 2);
-    (void)seeded_random_next(&cluster->dice);
+    cluster->dice = schedule_dice(cluster->schedule, number);
 }
 
 /* --- people --- */
@@ -298,7 +297,7 @@ static void fail_over(struct cluster *cluster)
 
 static void something_happens(struct cluster *cluster, bool may_restore)
 {
-    uint64_t who = draw(cluster, SCHEDULE_PEOPLE_MAX), dice = draw(cluster, 200);
+    uint64_t who = draw(cluster, CLUSTER_PEOPLE_MAX), dice = draw(cluster, 200);
     struct person *person = &cluster->people[who];
     if (dice < 144) {
         if (who >= cluster->people_count) {
@@ -329,7 +328,7 @@ static void something_happens(struct cluster *cluster, bool may_restore)
 /* --- a schedule --- */
 
 /* A number below @below, where the schedule has that kind of fault, and 0 otherwise. Throws the dice in any case. */
-static unsigned draw_fault(struct cluster *cluster, enum schedule_fault fault, uint64_t below)
+static unsigned draw_fault(struct cluster *cluster, enum cluster_fault fault, uint64_t below)
 {
     uint64_t drawn = draw(cluster, below);
     return has(cluster, fault) ? (unsigned)drawn : 0;
@@ -369,11 +368,11 @@ static void draw_cluster(struct cluster *cluster)
     cluster->retry_after_ms =
         RETRY_AFTER_MS_MIN + draw(cluster, RETRY_AFTER_MS_MAX - RETRY_AFTER_MS_MIN);
     uint64_t gateways = 1 + draw(cluster, CLUSTER_GATEWAYS_MAX);
-    uint64_t rooms = 1 + draw(cluster, SCHEDULE_ROOMS_MAX);
-    uint64_t people = 2 + draw(cluster, SCHEDULE_PEOPLE_MAX - 1);
-    cluster->gateway_count = (unsigned)MIN_OF(gateways, schedule->gateways_max);
-    cluster->room_count = (unsigned)MIN_OF(rooms, schedule->rooms_max);
-    cluster->people_count = MIN_OF(people, schedule->people_max);
+    uint64_t rooms = 1 + draw(cluster, CLUSTER_ROOMS_MAX);
+    uint64_t people = 2 + draw(cluster, CLUSTER_PEOPLE_MAX - 1);
+    cluster->gateway_count = (unsigned)MIN_OF(gateways, schedule->bounds[CLUSTER_BOUND_GATEWAYS]);
+    cluster->room_count = (unsigned)MIN_OF(rooms, schedule->bounds[CLUSTER_BOUND_ROOMS]);
+    cluster->people_count = MIN_OF(people, schedule->bounds[CLUSTER_BOUND_PEOPLE]);
     size_t range_max = 1 + draw(cluster, 40);
     world->store.range_messages_max = chance(cluster, 50) ? range_max : CONTRACT_PAGE;
     draw_faults(cluster);

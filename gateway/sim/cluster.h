@@ -6,10 +6,42 @@
 #ifndef PARLEY_SIM_CLUSTER_H
 #define PARLEY_SIM_CLUSTER_H
 
+#include "base/sim/schedule.h"
 #include "fake_world.h"
-#include "schedule.h"
 
-enum { CLUSTER_GATEWAYS_MAX = 3, CLUSTER_TEXT_BYTES_MAX = 600 };
+enum {
+    CLUSTER_PEOPLE_MAX = 8,
+    CLUSTER_GATEWAYS_MAX = 3,
+    CLUSTER_ROOMS_MAX = 3,
+    CLUSTER_TEXT_BYTES_MAX = 600
+};
+
+enum cluster_bound { CLUSTER_BOUND_PEOPLE, CLUSTER_BOUND_GATEWAYS, CLUSTER_BOUND_ROOMS };
+
+/* Kinds of faults, by the name that --without calls them. */
+#define CLUSTER_FAULTS(X)                                                    \
+    X(REQUESTS, "requests", "requests and answers get lost")                 \
+    X(BROADCASTS, "broadcasts", "broadcasts get lost")                       \
+    X(TWICE, "twice", "broadcasts come twice")                               \
+    X(UNPUBLISHED, "unpublished", "a store dies between COMMIT and publish") \
+    X(DELAYS, "delays", "hops take as long as they like")                    \
+    X(LATE, "late", "a store freezes, and goes on seconds later")            \
+    X(STORE, "store", "stores go and come")                                  \
+    X(FAILOVERS, "failovers", "a standby is promoted: a new epoch")          \
+    X(RESTORES, "restores", "a backup is restored: messages are gone")       \
+    X(KILLS, "kills", "gateways are killed and started")                     \
+    X(CUTS, "cuts", "gateways lose the bus")                                 \
+    X(DROPS, "drops", "connections go")                                      \
+    X(UPGRADES, "upgrades", "clients that poll upgrade at another gateway")  \
+    X(SOCKETS, "sockets", "sockets take little, or nothing for seconds")     \
+    X(MEMORY, "memory", "logs have room for a few messages")
+
+enum cluster_fault {
+#define X(name, text, what) FAULT_##name,
+    CLUSTER_FAULTS(X)
+#undef X
+        FAULTS
+};
 
 /* A message that a person wants to have stored, however often it takes. */
 struct wish {
@@ -38,7 +70,7 @@ struct person {
     /* Of each room: of the newest connection that has a message in the log, the latest such attempt. */
     struct {
         uint64_t connection, attempt;
-    } newest[SCHEDULE_ROOMS_MAX];
+    } newest[CLUSTER_ROOMS_MAX];
 };
 
 struct cluster {
@@ -49,9 +81,9 @@ struct cluster {
     uint64_t retry_after_ms; /* who hears nothing of what it said says it again */
     unsigned gateway_count;
     unsigned room_count;
-    struct person people[SCHEDULE_PEOPLE_MAX];
+    struct person people[CLUSTER_PEOPLE_MAX];
     size_t people_count;
-    size_t heads_watched[SCHEDULE_ROOMS_MAX];
+    size_t heads_watched[CLUSTER_ROOMS_MAX];
     bool is_verbose;
 };
 
