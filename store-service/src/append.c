@@ -24,6 +24,8 @@ struct append_run {
 
 /* Answers. */
 
+static const char LATE[] = "Postgres did not take it in time.";
+
 void append_refuse(struct bus *bus, struct bus_request *request, enum contract_status status,
                    const char *reason)
 {
@@ -47,10 +49,22 @@ static void encode_reply(struct buf *payload, const struct contract_append_reply
     }
 }
 
+static void answer_unavailable(struct append_run *run, struct work *work, const char *reason)
+{
+    struct append_request *request = CONTAINER_OF(work, struct append_request, work);
+    append_refuse(run->settings->bus, request->request, CONTRACT_UNAVAILABLE, reason);
+    stat_add(&run->settings->stats->appends_unavailable, 1);
+    work->is_answered = true;
+}
+
 static void answer(struct append_run *run, struct work *work)
 {
     struct append_request *request = CONTAINER_OF(work, struct append_request, work);
     ASSERT(work->pending == 0 && !work->is_answered);
+    if (work->spans_epochs) { /* asked again, all of it is found, or stored, in the new one */
+        answer_unavailable(run, work, "A new epoch began meanwhile.");
+        return;
+    }
     struct contract_append_reply reply = {
         .status = CONTRACT_OK,
         .epoch = work->epoch,
@@ -67,15 +81,6 @@ static void answer(struct append_run *run, struct work *work)
     work->is_answered = true;
 }
 
-static void answer_unavailable(struct append_run *run, struct work *work)
-{
-    struct append_request *request = CONTAINER_OF(work, struct append_request, work);
-    append_refuse(run->settings->bus, request->request, CONTRACT_UNAVAILABLE,
-                  "Postgres did not take it in time.");
-    stat_add(&run->settings->stats->appends_unavailable, 1);
-    work->is_answered = true;
-}
-
 /* Gives up on works that have waited too long; returns how many items still wait. */
 static size_t drop_old(struct append_run *run, struct batch_item **items, size_t count)
 {
@@ -84,7 +89,7 @@ static size_t drop_old(struct append_run *run, struct batch_item **items, size_t
         struct work *work = items[i]->work;
         if (!work->is_answered && !work->is_postponed &&
             now_us - work->arrived_us > REQUEST_WAIT_MS_MAX * UINT64_C(1000)) {
-            answer_unavailable(run, work);
+            answer_unavailable(run, work, LATE);
         }
     }
     return batch_keep_waiting(items, count);
@@ -156,8 +161,8 @@ static void settle_row(struct append_run *run, struct batch_item *const *items, 
     bool was_found = !PQgetisnull(result, row, SESSION); /* stored by an earlier transaction */
     batch_item_store(item, (uint64_t)pg_int8(result, row, ID), pg_time_ms(result, row, AT),
                      is_duplicate);
-    item->work->epoch = (uint64_t)pg_int8(result, row, EPOCH);
-    item->work->head = (uint64_t)pg_int8(result, row, HEAD);
+    work_note_commit(item->work, (uint64_t)pg_int8(result, row, EPOCH),
+                     (uint64_t)pg_int8(result, row, HEAD));
     item->is_to_publish = !is_duplicate || (was_found && item->work->maybe_stored);
     item->stored_session =
         was_found ? pg_text(result, row, SESSION) : batch_item_message(item)->session;
@@ -351,7 +356,7 @@ static void answer_rest(struct append_run *run, struct work *const *works, size_
         if (work->epoch != 0 || look_up_head(run, work)) {
             answer(run, work);
         } else {
-            answer_unavailable(run, work);
+            answer_unavailable(run, work, LATE);
         }
     }
 }

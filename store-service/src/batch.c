@@ -20,6 +20,13 @@ void work_release(struct work *work)
     free(work->outcomes);
 }
 
+void work_note_commit(struct work *work, uint64_t epoch, uint64_t head)
+{
+    work->spans_epochs |= work->epoch != 0 && work->epoch != epoch;
+    work->epoch = epoch;
+    work->head = head;
+}
+
 static int compare_names(struct bytes a, struct bytes b)
 {
     int order = memcmp(a.data, b.data, MIN_OF(a.len, b.len));
