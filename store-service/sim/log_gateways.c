@@ -93,9 +93,11 @@ static void send_batch(struct log_world *world, size_t gateway, unsigned room)
     struct log_question question = {.gateway = gateway,
                                     .room = room,
                                     .is_append = true,
+                                    .is_repeat = batch->is_repeat,
                                     .batch = batch->number,
                                     .count = batch->count};
     for (size_t i = 0; i < batch->count; i++) {
+        world->said[batch->messages[i]].requests++;
         messages[i] = said_message(&world->said[batch->messages[i]]);
         question.messages[i] = batch->messages[i];
     }

@@ -11,6 +11,7 @@ enum {
     PAUSE_MS_MAX = 9000,
     DOWN_MS_MAX = 2000,
     PROMOTION_MS_MIN = 1000, /* epochs are numbered by the second */
+    EPOCH_AFTER_MS = 2000,
     HEAL_MS = 30000,
 };
 
@@ -145,19 +146,24 @@ static void promote(struct log_world *world, size_t extra, uint64_t down_ms)
     }
     tell(world, "promote the standby, commits:", stores->server.db.standby_count + extra);
     pg_server_promote(&stores->server, extra, stores->now_ms + PROMOTION_MS_MIN + down_ms);
-    watch_promotion(world);
-    for (size_t i = 0; i < world->gateway_count; i++) {
-        for (unsigned room = 0; room < world->room_count; room++) {
-            uint64_t *copied = &world->gateways[i].rooms[room].has;
-            *copied = MIN_OF(*copied, (uint64_t)world->heads[room]);
-        }
+}
+
+/* Epochs are numbered by the second: who begins them by hand takes longer from one to the next. */
+static void begin_epoch(struct log_world *world)
+{
+    struct stores *stores = &world->stores;
+    size_t number = log_draw(world, world->store_count);
+    if (has(world, LOG_FAULT_EPOCHS) && stores->now_ms >= world->epoch_at_ms &&
+        stores_begin_epoch(stores, number)) {
+        tell(world, "parley-store --new-epoch beside store", number);
+        world->epoch_at_ms = stores->now_ms + EPOCH_AFTER_MS;
     }
 }
 
 static void fault_of_postgres(struct log_world *world, uint64_t dice)
 {
     struct pg_server *server = &world->stores.server;
-    size_t nth = log_draw(world, 10);
+    size_t nth = log_draw(world, 4);
     uint64_t down_ms = log_draw(world, DOWN_MS_MAX);
     if (dice < 10) {
         if (has(world, LOG_FAULT_STOPS) && pg_server_freeze_backend(server, nth)) {
@@ -224,7 +230,9 @@ static void something_happens(struct log_world *world)
         kill_or_start_gateway(world);
     } else if (dice < 188) {
         fault_of_postgres(world, dice - 146);
-    } else if (dice < 190 && has(world, LOG_FAULT_PAUSES)) {
+    } else if (dice < 192) {
+        begin_epoch(world);
+    } else if (dice < 194 && has(world, LOG_FAULT_PAUSES)) {
         run(world, log_draw(world, PAUSE_MS_MAX));
     } /* or nothing does */
 }
@@ -267,6 +275,18 @@ static void on_commit(void *user, uint32_t xid)
     watch_commit(world, xid);
 }
 
+static void on_promotion(void *user)
+{
+    struct log_world *world = user;
+    watch_promotion(world);
+    for (size_t i = 0; i < world->gateway_count; i++) {
+        for (unsigned room = 0; room < world->room_count; room++) {
+            uint64_t *copied = &world->gateways[i].rooms[room].has;
+            *copied = MIN_OF(*copied, (uint64_t)world->heads[room]);
+        }
+    }
+}
+
 static void heal(struct log_world *world)
 {
     world->is_healing = true;
@@ -294,6 +314,7 @@ void log_world_run(const struct schedule *schedule, FILE *trace, bool is_verbose
     world->dice = schedule_dice(schedule, -1);
     draw_world(world);
     world->stores.server.db.on_commit = on_commit;
+    world->stores.server.db.on_promotion = on_promotion;
     world->stores.server.db.user = world;
     for (int i = 0; i < SCHEDULE_STEPS; i++) {
         world->dice = schedule_dice(schedule, i);

@@ -30,6 +30,7 @@ enum log_bound { LOG_BOUND_STORES, LOG_BOUND_GATEWAYS, LOG_BOUND_ROOMS };
     X(CRASHES, "crashes", "Postgres crashes and recovers")                          \
     X(PROMOTIONS, "promotions", "a standby takes over, with what it has")           \
     X(STANDBY, "standby", "the standby stands still")                               \
+    X(EPOCHS, "epochs", "somebody begins a new epoch, beside stores at work")       \
     X(GATEWAYS, "gateways", "gateways are killed and started")                      \
     X(PAUSES, "pauses", "nothing new happens for longer than any timeout")
 
@@ -48,9 +49,10 @@ struct said {
     bool is_settled;   /* whoever said it knows what became of it */
     size_t gateway;    /* where it was said last */
     uint64_t said_at_ms;
-    unsigned batches; /* that have carried it */
-    uint64_t place;   /* in the order of its first one's gateway */
-    uint64_t life;    /* of that gateway */
+    unsigned batches;  /* that have carried it */
+    unsigned requests; /* likewise: of a batch, one for each time that it was sent */
+    uint64_t place;    /* in the order of its first one's gateway */
+    uint64_t life;     /* of that gateway */
     /* What log_watch.c knows. */
     uint64_t stored_as; /* 0: it is not in the log */
     uint64_t at_ms;
@@ -86,7 +88,7 @@ struct log_mail;
 struct log_question {
     uint64_t token; /* 0: it is answered */
     unsigned room;
-    bool is_append;
+    bool is_append, is_repeat;
     size_t gateway;
     uint64_t life, batch;
     uint64_t from; /* of a range; 0: it asks for the head */
@@ -112,6 +114,7 @@ struct log_world {
     uint64_t last_batch, last_place;
     unsigned loss_percent;
     uint64_t delay_max_ms;
+    uint64_t epoch_at_ms; /* nobody begins one before */
     bool is_healing;
     uint64_t says_again_at_ms; /* people look then whether they were heard */
     /* log_watch.c's */

@@ -131,6 +131,9 @@ void pg_promote(struct pg_database *db, size_t wal_count)
         xact_of(db, lost)->state = PG_ABORTED;
         let_go(db, lost);
     }
+    if (db->on_promotion != NULL) {
+        db->on_promotion(db->user);
+    }
     pg_crash(db);
     db->standby_count = db->wal_count;
     db->identity++;

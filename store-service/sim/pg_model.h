@@ -103,6 +103,8 @@ struct pg_database {
     unsigned violations; /* of unique keys: the last line of defence, which nobody should need */
     /* A transaction is seen from now on. */
     void (*on_commit)(void *user, uint32_t xid);
+    /* A promotion has lost what the standby did not have; what it had, and nobody has seen, is seen next. */
+    void (*on_promotion)(void *user);
     void *user;
 };
 

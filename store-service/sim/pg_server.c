@@ -27,7 +27,7 @@ static void end_backend(struct pg_server_slot *slot)
 
 void pg_server_release(struct pg_server *server)
 {
-    server->db.on_commit = NULL;
+    server->db.on_commit = NULL; /* whoever is told may be gone */
     for (size_t i = 0; i < PG_BACKENDS_MAX; i++) {
         if (server->slots[i].is_used) {
             end_backend(&server->slots[i]);
@@ -210,11 +210,17 @@ void pg_server_step(struct pg_server *server, size_t nth, uint64_t now_ms)
 
 /* --- faults --- */
 
+/* Those that are at work come first: what happens to the others matters less. */
 static struct pg_server_slot *nth_slot(struct pg_server *server, size_t nth)
 {
-    for (size_t i = 0; i < PG_BACKENDS_MAX; i++) {
-        if (server->slots[i].is_used && nth-- == 0) {
-            return &server->slots[i];
+    for (int is_idle = 0; is_idle <= 1; is_idle++) {
+        for (size_t i = 0; i < PG_BACKENDS_MAX; i++) {
+            struct pg_server_slot *slot = &server->slots[i];
+            bool is_one =
+                slot->is_used && (slot->backend.state == PG_BACKEND_IDLE) == (is_idle == 1);
+            if (is_one && nth-- == 0) {
+                return slot;
+            }
         }
     }
     return NULL;

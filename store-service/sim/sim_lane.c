@@ -158,6 +158,28 @@ static void run(void *argument)
     pg_release(&lane->pg);
 }
 
+/* As src/main.c does it for --new-epoch. */
+static void run_new_epoch(void *argument)
+{
+    struct lane *lane = argument;
+    struct buf why = BUF_INIT;
+    bool has_begun = pg_connect(&lane->pg, &why) == PG_CONNECTED &&
+                     database_prepare(&lane->pg, true, &why) == DATABASE_READY;
+    (void)has_begun; /* whoever asked for it sees that, and asks again */
+    pg_release(&lane->pg);
+    buf_release(&why);
+}
+
+struct lane *sim_lane_new_epoch(struct store_process *process)
+{
+    struct lane *lane = mem_alloc_zeroed(sizeof(*lane));
+    lane->process = process;
+    lane->last = &lane->first;
+    lane->coroutine = coroutine_new(run_new_epoch, lane);
+    pg_init(&lane->pg, NULL);
+    return lane;
+}
+
 struct lane *sim_lane_new(struct store_process *process,
                           void (*on_requests)(void *user, struct lane *lane,
                                               struct queue_entry *list),

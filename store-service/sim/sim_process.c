@@ -101,6 +101,25 @@ void stores_start(struct stores *stores, size_t number)
     }
     process->lanes[process->lane_count++] =
         sim_lane_new(process, read_on_requests, &process->read_settings, 1);
+    process->own_lane_count = process->lane_count;
+}
+
+bool stores_begin_epoch(struct stores *stores, size_t number)
+{
+    struct store_process *process = stores->processes[number];
+    if (process == NULL) {
+        return false;
+    }
+    if (process->lane_count > process->own_lane_count) {
+        struct lane *earlier = process->lanes[process->own_lane_count];
+        if (!coroutine_has_ended(earlier->coroutine)) {
+            return false;
+        }
+        sim_lane_free(earlier);
+    }
+    process->lanes[process->own_lane_count] = sim_lane_new_epoch(process);
+    process->lane_count = process->own_lane_count + 1;
+    return true;
 }
 
 void stores_kill(struct stores *stores, size_t number)
@@ -152,7 +171,8 @@ bool stores_request(struct stores *stores, enum store_subject subject, unsigned 
     request->base.arrived_us = stores->now_ms * 1000;
     request->token = token;
     buf_append_bytes(&request->payload, payload);
-    size_t lane = subject == STORE_APPEND ? shard % stores->write_lanes : process->lane_count - 1;
+    size_t lane =
+        subject == STORE_APPEND ? shard % stores->write_lanes : process->own_lane_count - 1;
     return lane_put_back(process->lanes[lane], &request->base.entry) == QUEUE_TAKEN;
 }
 
@@ -202,7 +222,9 @@ uint64_t stores_next_ms(const struct stores *stores)
     for (size_t i = 0; i < STORES_MAX; i++) {
         const struct store_process *process = stores->processes[i];
         for (size_t j = 0; process != NULL && !process->is_frozen && j < process->lane_count; j++) {
-            next_ms = MIN_OF(next_ms, process->lanes[j]->until_ms);
+            if (!coroutine_has_ended(process->lanes[j]->coroutine)) {
+                next_ms = MIN_OF(next_ms, process->lanes[j]->until_ms);
+            }
         }
     }
     return next_ms;

@@ -9,7 +9,7 @@
 #include "read.h"
 #include "stores.h"
 
-enum { STORE_LANES_MAX = STORE_WRITE_LANES_MAX + 1 };
+enum { STORE_LANES_MAX = STORE_WRITE_LANES_MAX + 2 };
 
 /* src/bus.h's bus: a process has one. */
 struct bus {
@@ -24,8 +24,9 @@ struct store_process {
     struct stats stats;
     struct append_settings append_settings;
     struct read_settings read_settings;
-    struct lane *lanes[STORE_LANES_MAX]; /* those that write, then the one that reads */
-    size_t lane_count;
+    /* Those that write, the one that reads, and, from time to time, one that is a --new-epoch of its own. */
+    struct lane *lanes[STORE_LANES_MAX];
+    size_t lane_count, own_lane_count;
 };
 
 /* A request on its way through a process. */
@@ -56,6 +57,9 @@ struct lane *sim_lane_new(struct store_process *process,
                           void (*on_requests)(void *user, struct lane *lane,
                                               struct queue_entry *list),
                           void *user, size_t requests_max);
+
+/* One that begins an epoch, and ends. */
+struct lane *sim_lane_new_epoch(struct store_process *process);
 
 /* Frees one that has come to its end. */
 void sim_lane_free(struct lane *lane);

@@ -37,6 +37,9 @@ void stores_release(struct stores *stores);
 
 void stores_start(struct stores *stores, size_t number);
 void stores_kill(struct stores *stores, size_t number);
+/* Runs parley-store --new-epoch beside store @number. False: it is not running, or still has an earlier one beside it. */
+bool stores_begin_epoch(struct stores *stores, size_t number);
+
 void stores_freeze(struct stores *stores, size_t number, bool is_frozen);
 bool stores_is_frozen(const struct stores *stores, size_t number);
 
