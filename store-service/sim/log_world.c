@@ -74,7 +74,7 @@ static void say_something(struct log_world *world)
         snprintf(said->body, sizeof(said->body), "hello");
     } else {
         snprintf(said->client_id, sizeof(said->client_id), "message-%012zu", number);
-        said->is_forbidden = has(world, LOG_FAULT_GUILTY) && log_chance(world, 4);
+        said->is_forbidden = has(world, LOG_FAULT_GUILTY) && log_chance(world, 6);
         snprintf(said->body, sizeof(said->body), "%s %zu",
                  said->is_forbidden ? "forbidden" : "text", number);
     }
@@ -190,7 +190,7 @@ static void fault_of_postgres(struct log_world *world, uint64_t dice)
             tell(world, "crash", 0);
             pg_server_crash(server, world->stores.now_ms + down_ms);
         }
-    } else if (dice < 38) {
+    } else if (dice < 39) {
         promote(world, nth, down_ms);
     } else if (has(world, LOG_FAULT_STANDBY)) {
         tell(world, server->is_standby_frozen ? "thaw the standby" : "freeze the standby", 0);
