@@ -29,7 +29,7 @@ const char *cluster_room_name(unsigned room)
     return room == 0 ? "lobby" : cluster_namespace(room) + 1;
 }
 
-static void say(const struct cluster *cluster, const char *what, unsigned long long n)
+void cluster_say(const struct cluster *cluster, const char *what, unsigned long long n)
 {
     if (cluster->is_verbose) {
         printf("%8llu ms  %s %llu\n", (unsigned long long)cluster->world.now_ms, what, n);
@@ -37,14 +37,14 @@ static void say(const struct cluster *cluster, const char *what, unsigned long l
 }
 
 /* 0 .. @below - 1, of this step's dice */
-static uint64_t draw(struct cluster *cluster, uint64_t below)
+uint64_t cluster_draw(struct cluster *cluster, uint64_t below)
 {
     return seeded_random_below(&cluster->dice, below);
 }
 
 static bool chance(struct cluster *cluster, unsigned percent)
 {
-    return draw(cluster, 100) < percent;
+    return cluster_draw(cluster, 100) < percent;
 }
 
 static bool has(const struct cluster *cluster, enum cluster_fault fault)
@@ -62,7 +62,8 @@ static void throw_dice(struct cluster *cluster, int number)
 
 static void connect_person(struct cluster *cluster, struct person *person, bool is_back)
 {
-    struct fake_gateway *gateway = &cluster->world.gateways[draw(cluster, cluster->gateway_count)];
+    struct fake_gateway *gateway =
+        &cluster->world.gateways[cluster_draw(cluster, cluster->gateway_count)];
     if (gateway->hub == NULL) {
         return;
     }
@@ -114,11 +115,11 @@ static void write_something(struct cluster *cluster, struct person *person)
     *wish = (struct wish){
         .number = person->wish_count,
         .send = SIZE_MAX,
-        .room = (unsigned)draw(cluster, cluster->room_count),
+        .room = (unsigned)cluster_draw(cluster, cluster->room_count),
     };
     int len = snprintf(wish->content, sizeof(wish->content), "%s %zu ", person->client->username,
                        person->wish_count);
-    size_t padding = chance(cluster, 20) ? draw(cluster, CLUSTER_TEXT_BYTES_MAX) : 0;
+    size_t padding = chance(cluster, 20) ? cluster_draw(cluster, CLUSTER_TEXT_BYTES_MAX) : 0;
     memset(wish->content + len, 'x', padding);
     wish->content[(size_t)len + padding] = '\0';
     attempt(cluster, person, wish);
@@ -126,7 +127,7 @@ static void write_something(struct cluster *cluster, struct person *person)
 
 static void write_some(struct cluster *cluster, struct person *person)
 {
-    for (uint64_t n = 1 + draw(cluster, 4); n > 0; n--) {
+    for (uint64_t n = 1 + cluster_draw(cluster, 4); n > 0; n--) {
         write_something(cluster, person);
     }
 }
@@ -156,7 +157,7 @@ static void come_back(struct cluster *cluster)
     for (size_t i = 0; i < cluster->people_count; i++) {
         struct person *person = &cluster->people[i];
         if (person->client->client == NULL && cluster->world.now_ms >= person->comes_back_at_ms) {
-            person->comes_back_at_ms = cluster->world.now_ms + draw(cluster, 500);
+            person->comes_back_at_ms = cluster->world.now_ms + cluster_draw(cluster, 500);
             connect_person(cluster, person, true);
         }
         settle_wishes(cluster, person);
@@ -167,7 +168,7 @@ static void drop(struct cluster *cluster, struct person *person)
 {
     if (has(cluster, FAULT_DROPS)) {
         fake_client_drop(person->client);
-        person->comes_back_at_ms = cluster->world.now_ms + draw(cluster, 2000);
+        person->comes_back_at_ms = cluster->world.now_ms + cluster_draw(cluster, 2000);
     }
 }
 
@@ -175,7 +176,8 @@ static void drop(struct cluster *cluster, struct person *person)
 static void upgrade_elsewhere(struct cluster *cluster, struct person *person)
 {
     struct fake_client *client = person->client;
-    struct fake_gateway *gateway = &cluster->world.gateways[draw(cluster, cluster->gateway_count)];
+    struct fake_gateway *gateway =
+        &cluster->world.gateways[cluster_draw(cluster, cluster->gateway_count)];
     bool may_move = client->client != NULL && client->is_polling && gateway->hub != NULL &&
                     gateway != client->gateway &&
                     client_session(client->client)->state == EIO_STATE_OPEN &&
@@ -186,9 +188,9 @@ static void upgrade_elsewhere(struct cluster *cluster, struct person *person)
     if (chance(cluster, 50)) {
         write_some(cluster, person);
     }
-    fake_world_run(&cluster->world, draw(cluster, 3));
+    fake_world_run(&cluster->world, cluster_draw(cluster, 3));
     if (client->client != NULL && client_session(client->client)->state == EIO_STATE_OPEN) {
-        say(cluster, "a client upgrades at gateway", gateway->index);
+        cluster_say(cluster, "a client upgrades at gateway", gateway->index);
         fake_client_upgrade(client, gateway);
         write_some(cluster, person);
     }
@@ -198,18 +200,18 @@ static void upgrade_elsewhere(struct cluster *cluster, struct person *person)
 static void change_socket(struct cluster *cluster, struct person *person)
 {
     struct fake_client *client = person->client;
-    uint64_t kind = draw(cluster, 4);
+    uint64_t kind = cluster_draw(cluster, 4);
     bool is_slow = kind < 2 && has(cluster, FAULT_SOCKETS);
     bool is_bursting = kind == 0;
     if (is_slow || person->fast_since_ms == UINT64_MAX) {
         person->fast_since_ms = is_slow ? UINT64_MAX : cluster->world.now_ms;
     }
     client->window = !is_slow      ? SIZE_MAX
-                     : is_bursting ? 1 + draw(cluster, 20000)
-                                   : 1 + draw(cluster, 400);
+                     : is_bursting ? 1 + cluster_draw(cluster, 20000)
+                                   : 1 + cluster_draw(cluster, 400);
     client->drain_after_ms = !is_slow      ? 1
-                             : is_bursting ? 1 + draw(cluster, BURST_AFTER_MS_MAX)
-                                           : 1 + draw(cluster, 20);
+                             : is_bursting ? 1 + cluster_draw(cluster, BURST_AFTER_MS_MAX)
+                                           : 1 + cluster_draw(cluster, 20);
     fake_client_drain(client);
 }
 
@@ -217,29 +219,29 @@ static void change_socket(struct cluster *cluster, struct person *person)
 
 static void kill_or_start(struct cluster *cluster)
 {
-    unsigned index = (unsigned)draw(cluster, cluster->gateway_count);
+    unsigned index = (unsigned)cluster_draw(cluster, cluster->gateway_count);
     struct fake_gateway *gateway = &cluster->world.gateways[index];
     if (!has(cluster, FAULT_KILLS)) {
         return;
     }
     if (gateway->hub != NULL) {
-        say(cluster, "kill gateway", index);
+        cluster_say(cluster, "kill gateway", index);
         fake_gateway_kill(gateway);
     } else {
-        say(cluster, "start gateway", index);
+        cluster_say(cluster, "start gateway", index);
         fake_gateway_start(&cluster->world, index, &cluster->settings);
     }
 }
 
 static void cut_or_restore_bus(struct cluster *cluster)
 {
-    unsigned index = (unsigned)draw(cluster, cluster->gateway_count);
+    unsigned index = (unsigned)cluster_draw(cluster, cluster->gateway_count);
     struct fake_gateway *gateway = &cluster->world.gateways[index];
     if (gateway->hub == NULL || !has(cluster, FAULT_CUTS)) {
         return;
     }
     gateway->is_cut_off = !gateway->is_cut_off;
-    say(cluster, gateway->is_cut_off ? "cut off gateway" : "restore bus of gateway", index);
+    cluster_say(cluster, gateway->is_cut_off ? "cut off gateway" : "restore bus of gateway", index);
     if (!gateway->is_cut_off) {
         hub_on_bus_restored(gateway->hub, cluster->world.now_ms);
     }
@@ -254,10 +256,10 @@ static void change_store(struct cluster *cluster)
     if (!has(cluster, FAULT_STORE)) {
         return;
     }
-    cluster->world.append_mode = MODES[draw(cluster, COUNT_OF(MODES))];
-    cluster->world.query_mode = MODES[draw(cluster, COUNT_OF(MODES))];
-    say(cluster, "appends are", cluster->world.append_mode);
-    say(cluster, "queries are", cluster->world.query_mode);
+    cluster->world.append_mode = MODES[cluster_draw(cluster, COUNT_OF(MODES))];
+    cluster->world.query_mode = MODES[cluster_draw(cluster, COUNT_OF(MODES))];
+    cluster_say(cluster, "appends are", cluster->world.append_mode);
+    cluster_say(cluster, "queries are", cluster->world.query_mode);
 }
 
 static void begin_epoch(struct cluster *cluster, size_t kept)
@@ -271,10 +273,10 @@ static void begin_epoch(struct cluster *cluster, size_t kept)
 
 static void restore_backup(struct cluster *cluster)
 {
-    size_t head = cluster->world.store.rooms[0].head, lost = draw(cluster, 6);
+    size_t head = cluster->world.store.rooms[0].head, lost = cluster_draw(cluster, 6);
     if (has(cluster, FAULT_RESTORES)) {
         size_t kept = head > lost ? head - lost : 0;
-        say(cluster, "restore a backup, keep", kept);
+        cluster_say(cluster, "restore a backup, keep", kept);
         begin_epoch(cluster, kept);
     }
 }
@@ -287,9 +289,9 @@ static void fail_over(struct cluster *cluster)
     if (!has(cluster, FAULT_FAILOVERS)) {
         return;
     }
-    say(cluster, "the primary is gone after epoch", world->store.epoch);
+    cluster_say(cluster, "the primary is gone after epoch", world->store.epoch);
     world->append_mode = world->query_mode = FAKE_STORE_UNAVAILABLE;
-    fake_world_run(world, draw(cluster, 3000));
+    fake_world_run(world, cluster_draw(cluster, 3000));
     world->append_mode = appends;
     world->query_mode = queries;
     begin_epoch(cluster, SIZE_MAX);
@@ -297,7 +299,7 @@ static void fail_over(struct cluster *cluster)
 
 static void something_happens(struct cluster *cluster, bool may_restore)
 {
-    uint64_t who = draw(cluster, CLUSTER_PEOPLE_MAX), dice = draw(cluster, 200);
+    uint64_t who = cluster_draw(cluster, CLUSTER_PEOPLE_MAX), dice = cluster_draw(cluster, 200);
     struct person *person = &cluster->people[who];
     if (dice < 144) {
         if (who >= cluster->people_count) {
@@ -316,6 +318,8 @@ static void something_happens(struct cluster *cluster, bool may_restore)
         kill_or_start(cluster);
     } else if (dice < 160) {
         cut_or_restore_bus(cluster);
+    } else if (cluster->kind != NULL) {
+        cluster->kind->befall(cluster->service);
     } else if (dice < 172) {
         change_store(cluster);
     } else if (dice < 174) {
@@ -330,7 +334,7 @@ static void something_happens(struct cluster *cluster, bool may_restore)
 /* A number below @below, where the schedule has that kind of fault, and 0 otherwise. Throws the dice in any case. */
 static unsigned draw_fault(struct cluster *cluster, enum cluster_fault fault, uint64_t below)
 {
-    uint64_t drawn = draw(cluster, below);
+    uint64_t drawn = cluster_draw(cluster, below);
     return has(cluster, fault) ? (unsigned)drawn : 0;
 }
 
@@ -343,7 +347,7 @@ static void draw_faults(struct cluster *cluster)
         .broadcast_twice = draw_fault(cluster, FAULT_TWICE, 20),
         .commit_unpublished = draw_fault(cluster, FAULT_UNPUBLISHED, 10),
         .request_late = draw_fault(cluster, FAULT_LATE, 6),
-        .late_max_ms = 1 + draw(cluster, LATE_MS_MAX),
+        .late_max_ms = 1 + cluster_draw(cluster, LATE_MS_MAX),
         .delay_min_ms = 1,
         .delay_max_ms = 1 + draw_fault(cluster, FAULT_DELAYS, 80),
     };
@@ -359,21 +363,22 @@ static void draw_cluster(struct cluster *cluster)
         cluster->settings.room_log_bytes_max = 2048;
         cluster->settings.log_bytes_max = 8192;
     }
-    cluster->settings.room_grace_ms = (uint32_t)draw(cluster, 3000);
+    cluster->settings.room_grace_ms = (uint32_t)cluster_draw(cluster, 3000);
     /* Of users it is 8 s, and a schedule takes no longer. */
-    uint64_t deadline_ms = DEADLINE_MS_MIN + draw(cluster, DEADLINE_MS_MAX - DEADLINE_MS_MIN);
+    uint64_t deadline_ms =
+        DEADLINE_MS_MIN + cluster_draw(cluster, DEADLINE_MS_MAX - DEADLINE_MS_MIN);
     if (chance(cluster, 50)) {
         cluster->settings.send_deadline_ms = (uint32_t)deadline_ms;
     }
     cluster->retry_after_ms =
-        RETRY_AFTER_MS_MIN + draw(cluster, RETRY_AFTER_MS_MAX - RETRY_AFTER_MS_MIN);
-    uint64_t gateways = 1 + draw(cluster, CLUSTER_GATEWAYS_MAX);
-    uint64_t rooms = 1 + draw(cluster, CLUSTER_ROOMS_MAX);
-    uint64_t people = 2 + draw(cluster, CLUSTER_PEOPLE_MAX - 1);
+        RETRY_AFTER_MS_MIN + cluster_draw(cluster, RETRY_AFTER_MS_MAX - RETRY_AFTER_MS_MIN);
+    uint64_t gateways = 1 + cluster_draw(cluster, CLUSTER_GATEWAYS_MAX);
+    uint64_t rooms = 1 + cluster_draw(cluster, CLUSTER_ROOMS_MAX);
+    uint64_t people = 2 + cluster_draw(cluster, CLUSTER_PEOPLE_MAX - 1);
     cluster->gateway_count = (unsigned)MIN_OF(gateways, schedule->bounds[CLUSTER_BOUND_GATEWAYS]);
     cluster->room_count = (unsigned)MIN_OF(rooms, schedule->bounds[CLUSTER_BOUND_ROOMS]);
     cluster->people_count = MIN_OF(people, schedule->bounds[CLUSTER_BOUND_PEOPLE]);
-    size_t range_max = 1 + draw(cluster, 40);
+    size_t range_max = 1 + cluster_draw(cluster, 40);
     world->store.range_messages_max = chance(cluster, 50) ? range_max : CONTRACT_PAGE;
     draw_faults(cluster);
     for (unsigned i = 0; i < cluster->gateway_count; i++) {
@@ -404,6 +409,9 @@ static void heal(struct cluster *cluster)
     struct fake_world *world = &cluster->world;
     world->faults = (struct fake_faults){.delay_min_ms = 1, .delay_max_ms = 1};
     world->append_mode = world->query_mode = FAKE_STORE_UP;
+    if (cluster->kind != NULL) {
+        cluster->kind->heal(cluster->service);
+    }
     for (unsigned i = 0; i < cluster->gateway_count; i++) {
         struct fake_gateway *gateway = &world->gateways[i];
         if (gateway->hub == NULL) {
@@ -440,7 +448,7 @@ static void run_steps(struct cluster *cluster, bool may_restore)
 {
     for (int i = 0; i < SCHEDULE_STEPS; i++) {
         throw_dice(cluster, i);
-        uint64_t takes_ms = draw(cluster, STEP_MS_MAX);
+        uint64_t takes_ms = cluster_draw(cluster, STEP_MS_MAX);
         if (cluster->schedule->steps[i]) {
             something_happens(cluster, may_restore);
             watch_moment(cluster);
@@ -451,7 +459,8 @@ static void run_steps(struct cluster *cluster, bool may_restore)
     }
 }
 
-void cluster_run(const struct schedule *schedule, FILE *trace, bool is_verbose)
+void cluster_run_on(const struct cluster_service *kind, const struct schedule *schedule,
+                    FILE *trace, bool is_verbose)
 {
     struct cluster *cluster = mem_alloc_zeroed(sizeof(*cluster));
     seeded_random_set(schedule->seed);
@@ -464,13 +473,25 @@ void cluster_run(const struct schedule *schedule, FILE *trace, bool is_verbose)
     cluster->world.trace = trace;
     throw_dice(cluster, -1);
     bool may_restore = chance(cluster, 25);
+    cluster->kind = kind;
+    if (kind != NULL) {
+        cluster->service = kind->start(cluster);
+    }
     draw_cluster(cluster);
     run_steps(cluster, may_restore);
     heal(cluster);
     watch_end(cluster);
+    if (kind != NULL) {
+        kind->stop(cluster->service);
+    }
     for (size_t i = 0; i < cluster->people_count; i++) {
         free(cluster->people[i].wishes);
     }
     fake_world_release(&cluster->world);
     free(cluster);
+}
+
+void cluster_run(const struct schedule *schedule, FILE *trace, bool is_verbose)
+{
+    cluster_run_on(NULL, schedule, trace, is_verbose);
 }

@@ -73,8 +73,21 @@ struct person {
     } newest[CLUSTER_ROOMS_MAX];
 };
 
+struct cluster;
+
+/* What answers the gateways in the fake store's stead. */
+struct cluster_service {
+    /* With dice of the cluster's: begins, and sets cluster->world.service; something happens to it; all of that ends. */
+    void *(*start)(struct cluster *cluster);
+    void (*befall)(void *service);
+    void (*heal)(void *service);
+    void (*stop)(void *service);
+};
+
 struct cluster {
     struct fake_world world;
+    const struct cluster_service *kind; /* NULL: the fake store */
+    void *service;                      /* of that kind */
     struct hub_settings settings;
     const struct schedule *schedule;
     uint64_t dice;           /* of this step */
@@ -89,6 +102,14 @@ struct cluster {
 
 /* Runs @schedule; aborts when a promise is broken. @trace may be NULL. */
 void cluster_run(const struct schedule *schedule, FILE *trace, bool is_verbose);
+
+/* Likewise, on a service of @kind. */
+void cluster_run_on(const struct cluster_service *kind, const struct schedule *schedule,
+                    FILE *trace, bool is_verbose);
+
+/* For services: 0 .. @below - 1, of this step's dice; a line for --verbose. */
+uint64_t cluster_draw(struct cluster *cluster, uint64_t below);
+void cluster_say(const struct cluster *cluster, const char *what, unsigned long long n);
 
 /* "/" for room 0, and so on; the name of the room there. */
 const char *cluster_namespace(unsigned room);
