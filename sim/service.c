@@ -128,7 +128,8 @@ static void *service_start(struct cluster *cluster)
     struct service *service = mem_alloc_zeroed(sizeof(*service));
     struct stores *stores = &service->stores;
     service->cluster = cluster;
-    stores_init(stores, &cluster->dice, cluster_draw(cluster, 2) == 0);
+    stores_init(stores, cluster_draw(cluster, 2) == 0);
+    stores->dice = &cluster->dice;
     stores->now_ms = cluster->world.now_ms;
     stores->write_lanes = 1 + cluster_draw(cluster, STORE_WRITE_LANES_MAX);
     stores->transaction_messages_max = 1 + cluster_draw(cluster, 24);

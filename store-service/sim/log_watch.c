@@ -78,14 +78,15 @@ static int compare_ids(const void *a, const void *b)
 /* What @xid put into @room, by id. */
 static void watch_rows(struct log_world *world, const struct pg_room *room, uint32_t xid)
 {
-    const struct pg_message **rows = mem_alloc((room->message_count + 1) * sizeof(*rows));
+    const struct pg_message **rows =
+        mem_alloc((room->message_count + 1) * sizeof(struct pg_message *));
     size_t count = 0;
     for (size_t i = 0; i < room->message_count; i++) {
         if (room->messages[i].xmin == xid) {
             rows[count++] = &room->messages[i];
         }
     }
-    qsort(rows, count, sizeof(*rows), compare_ids);
+    qsort(rows, count, sizeof(struct pg_message *), compare_ids);
     unsigned number = room_number(world, bytes_of_string(room->name));
     for (size_t i = 0; i < count; i++) {
         watch_row(world, number, rows[i]);

@@ -242,7 +242,8 @@ static void something_happens(struct log_world *world)
 static void draw_world(struct log_world *world)
 {
     const struct schedule *schedule = world->schedule;
-    stores_init(&world->stores, &world->dice, log_chance(world, 50));
+    stores_init(&world->stores, log_chance(world, 50));
+    world->stores.dice = &world->dice;
     world->stores.now_ms = START_MS;
     world->stores.write_lanes = 1 + log_draw(world, STORE_WRITE_LANES_MAX);
     world->stores.transaction_messages_max = 1 + log_draw(world, 24);

@@ -47,18 +47,18 @@ static PGresult *result_new(struct pg_answer *answer)
     return result;
 }
 
-void PQclear(PGresult *result)
+void PQclear(PGresult *res)
 {
-    if (result != NULL) {
-        pg_answer_release(&result->answer);
-        free(result->wire);
-        free(result);
+    if (res != NULL) {
+        pg_answer_release(&res->answer);
+        free(res->wire);
+        free(res);
     }
 }
 
-int PQntuples(const PGresult *result)
+int PQntuples(const PGresult *res)
 {
-    return result == NULL ? 0 : (int)result->answer.rows;
+    return res == NULL ? 0 : (int)res->answer.rows;
 }
 
 static size_t place_of(const PGresult *result, int row, int column)
@@ -68,30 +68,29 @@ static size_t place_of(const PGresult *result, int row, int column)
     return (size_t)row * result->answer.columns + (size_t)column;
 }
 
-int PQgetisnull(const PGresult *result, int row, int column)
+int PQgetisnull(const PGresult *res, int tup_num, int field_num)
 {
-    return result->answer.values[place_of(result, row, column)].type == PG_NULL;
+    return res->answer.values[place_of(res, tup_num, field_num)].type == PG_NULL;
 }
 
-int PQgetlength(const PGresult *result, int row, int column)
+int PQgetlength(const PGresult *res, int tup_num, int field_num)
 {
     static const int LENGTHS[] = {
         [PG_NULL] = 0, [PG_BOOL] = 1, [PG_INT4] = 4, [PG_INT8] = 8, [PG_TIME] = 8};
-    const struct pg_value *value = &result->answer.values[place_of(result, row, column)];
+    const struct pg_value *value = &res->answer.values[place_of(res, tup_num, field_num)];
     return value->type == PG_TEXT ? (int)value->text.len : LENGTHS[value->type];
 }
 
-char *PQgetvalue(const PGresult *result, int row, int column)
+char *PQgetvalue(const PGresult *res, int tup_num, int field_num)
 {
-    size_t place = place_of(result, row, column);
-    const struct pg_value *value = &result->answer.values[place];
-    return value->type == PG_TEXT ? (char *)(uintptr_t)value->text.data
-                                  : (char *)&result->wire[place];
+    size_t place = place_of(res, tup_num, field_num);
+    const struct pg_value *value = &res->answer.values[place];
+    return value->type == PG_TEXT ? (char *)(uintptr_t)value->text.data : (char *)&res->wire[place];
 }
 
-const char *PQparameterStatus(const PGconn *conn, const char *name)
+const char *PQparameterStatus(const PGconn *conn, const char *paramName)
 {
-    (void)conn, (void)name; /* server_encoding is all that is asked for */
+    (void)conn, (void)paramName; /* server_encoding is all that is asked for */
     return "UTF8";
 }
 
@@ -118,7 +117,7 @@ static uint32_t read_int4(struct reader *reader)
 static struct reader param(const struct pg_statement *statement, const struct pg_params *params,
                            int i)
 {
-    ASSERT(i < params->count);
+    ASSERT(params != NULL && i < params->count);
     size_t end = i + 1 < params->count ? params->starts[i + 1] : params->data.len;
     return (struct reader){bytes_of(statement->block + params->starts[i], end - params->starts[i])};
 }
@@ -347,7 +346,7 @@ enum store_result pg_run(struct pg *pg, const char *sql, const struct pg_params 
 enum store_result pg_run_script(struct pg *pg, const char *sql, uint64_t deadline_ms,
                                 struct buf *ret_error)
 {
-    PGresult *result;
+    PGresult *result = NULL;
     enum store_result what = pg_run(pg, sql, NULL, deadline_ms, &result, ret_error);
     if (what == STORE_COMMITTED) {
         PQclear(result);

@@ -64,9 +64,9 @@ void bus_publish_room(struct bus *bus, struct bytes room, struct bytes payload)
 
 /* --- processes --- */
 
-void stores_init(struct stores *stores, uint64_t *dice, bool is_synchronous)
+void stores_init(struct stores *stores, bool is_synchronous)
 {
-    *stores = (struct stores){.dice = dice, .write_lanes = 1, .transaction_messages_max = 2000};
+    *stores = (struct stores){.write_lanes = 1, .transaction_messages_max = 2000};
     pg_server_init(&stores->server, is_synchronous);
 }
 

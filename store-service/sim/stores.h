@@ -32,7 +32,8 @@ struct stores {
     void *user;
 };
 
-void stores_init(struct stores *stores, uint64_t *dice, bool is_synchronous);
+/* Nothing runs yet. The owner sets now_ms, dice and callbacks, and may set the rest. */
+void stores_init(struct stores *stores, bool is_synchronous);
 void stores_release(struct stores *stores);
 
 void stores_start(struct stores *stores, size_t number);

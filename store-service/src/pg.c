@@ -296,7 +296,7 @@ enum store_result pg_run(struct pg *pg, const char *sql, const struct pg_params 
 enum store_result pg_run_script(struct pg *pg, const char *sql, uint64_t deadline_ms,
                                 struct buf *ret_error)
 {
-    PGresult *result;
+    PGresult *result = NULL;
     bool was_sent = PQsendQuery(pg->conn, sql) == 1;
     enum store_result what = finish(pg, was_sent, deadline_ms, &result, ret_error);
     if (what == STORE_COMMITTED) {
