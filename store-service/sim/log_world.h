@@ -84,9 +84,9 @@ struct log_gateway {
 /* What travels between gateways and stores. */
 struct log_mail;
 
-/* A question on its way, for what its answer must hold. */
+/* A question to a store, for what its answer must hold. */
 struct log_question {
-    uint64_t token; /* 0: it is answered */
+    uint64_t token; /* its place among all questions, from 1 on */
     unsigned room;
     bool is_append, is_repeat;
     size_t gateway;

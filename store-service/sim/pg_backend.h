@@ -11,7 +11,8 @@
  *   PG_ROOM_HEAD      look_up_head() in src/append.c
  *   the rest          what src/database.c asks
  *
- * store-service/tests/pg_model_test.c holds PG_APPEND against the function itself.
+ * store-service/tests/pg_model_test.c holds PG_APPEND against the function itself: who changes the function, or the
+ * statements, changes these files too.
  *
  * A statement outside of BEGIN … COMMIT is a transaction of its own. One whose client has gone is carried out to its
  * end, as Postgres does it.

@@ -178,7 +178,7 @@ bool stores_request(struct stores *stores, enum store_subject subject, unsigned 
 
 /* --- who goes on --- */
 
-/* Calls @on_ready for the @nth lane that is ready, if there are so many; returns how many are. */
+/* Returns how many lanes are ready, and in @ret_lane the @nth of them, if there are so many. */
 static size_t ready_lanes(const struct stores *stores, size_t nth, struct lane **ret_lane)
 {
     size_t ready = 0;
