@@ -14,7 +14,9 @@ enum {
     DEADLINE_MS_MAX = 3000,
     LATE_MS_MAX = 10000,
     BURST_AFTER_MS_MAX = 5000,
-    HEAL_MS = 70000, /* the longest time between two checks of a room's head, and a bit */
+    RETRIES_S = 20,         /* so long, everyone has reason to say something again */
+    SERVICE_RETRIES_S = 45, /* ... where a connection's end may take 11 s to be noticed */
+    HEAL_MS = 70000,        /* the longest time between two checks of a room's head, and a bit */
 };
 
 const char *cluster_namespace(unsigned room)
@@ -429,7 +431,7 @@ static void heal(struct cluster *cluster)
         fake_client_drain(person->client);
         person->comes_back_at_ms = 0;
     }
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < (cluster->kind == NULL ? RETRIES_S : SERVICE_RETRIES_S); i++) {
         come_back(cluster);
         fake_world_run(world, 1000);
         watch_step(cluster);
