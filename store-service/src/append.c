@@ -1,6 +1,7 @@
 #include "append.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "batch.h"
 #include "limits.h"
@@ -209,6 +210,7 @@ static enum store_result try_once(struct append_run *run, struct pg *pg,
     if (what != STORE_COMMITTED) {
         return what;
     }
+    FAILPOINT("store.after_commit");
     histogram_record(&stats->transaction_us, clock_monotonic_us() - start_us);
     histogram_record(&stats->transaction_messages, count * BATCH_SCALE);
     histogram_record(&stats->transaction_rooms, rooms * BATCH_SCALE);
