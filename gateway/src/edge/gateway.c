@@ -11,6 +11,7 @@
 #include "engine.h"
 #include "gateway_metrics.h"
 #include "http.h"
+#include "hub/limits.h"
 #include "server.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -403,6 +404,9 @@ static bool read_settings(const struct gateway_config *config, struct hub_settin
         .send_deadline_ms = (uint32_t)config->send_deadline_ms,
         .room_grace_ms = (uint32_t)config->room_grace_ms,
         .rooms_per_client_max = (uint32_t)config->rooms_per_client_max,
+        .joins_per_turn = JOINS_PER_TURN,
+        .catch_ups_per_turn = CATCH_UPS_PER_TURN,
+        .deliveries_per_turn = DELIVERIES_PER_TURN,
         .room_log_bytes_max = (size_t)config->room_log_bytes_max,
         .log_bytes_max = (size_t)config->log_bytes_max,
     };
