@@ -339,14 +339,17 @@ static bool settle(struct storm *storm)
     return true;
 }
 
-static bool read_pss(const struct storm *storm, uint64_t *ret_bytes)
+static bool read_pss(struct storm *storm, uint64_t *ret_bytes)
 {
     *ret_bytes = 0;
     for (size_t i = 0; i < storm->options->server_count; i++) {
         uint64_t bytes;
-        if (process_pss_bytes(storm->options->servers[i], &bytes)) {
-            *ret_bytes += bytes;
+        if (!process_pss_bytes(storm->options->servers[i], &bytes)) {
+            buf_append_format(&storm->swarm.error, "The memory of process %d cannot be read.",
+                              (int)storm->options->servers[i]);
+            return false;
         }
+        *ret_bytes += bytes;
     }
     return true;
 }

@@ -240,6 +240,8 @@ static void write_bus(struct buf *out, const struct bus_stats *bus)
 {
     gauge(out, "parley_nats_connected", "Whether NATS is connected (1) or not (0).",
           bus->is_connected);
+    gauge(out, "parley_nats_subscriptions", "Subscriptions now: one for each room that is kept.",
+          bus->subscriptions);
     counter(out, "parley_nats_reconnects_total", "Reconnects to NATS.", bus->reconnects);
     counter(out, "parley_nats_slow_consumer_total",
             "Notices of the NATS client that broadcasts came faster than they were taken, and were "
