@@ -1,5 +1,6 @@
 /*
- * newcomers_test.c - how the HTTP server and the engine let clients in: over sockets, on a loop whose turns the tests make.
+ * crowd_test.c - how the HTTP server and the engine deal with many clients at once: over sockets, on a loop whose turns the
+ * tests make.
  */
 #include "base/clock.h"
 #include "base/loop.h"
@@ -9,11 +10,12 @@
 #include "edge/server.h"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { LAG_BOUND_MS = 100 };
+enum { LAG_BOUND_MS = 100, BACKLOG_BYTES = 1024 * 1024 };
 
 static h2o_loop_t *loop;
 static struct timers timers;
@@ -21,12 +23,21 @@ static struct lag lag;
 static struct cors cors;
 static struct engine *engine;
 static struct server *server;
+
+/* Of those who came, in their order. */
+static struct {
+    struct eio_session *session;
+    struct transport *transport;
+    size_t outbox_len; /* as it was noted */
+} crowd[ENGINE_GO_ON_PER_TURN + 1];
+static size_t crowd_count;
+
 static struct eio_settings eio = {
     .ping_interval_ms = 100000,
     .ping_timeout_ms = 100000,
     .upgrade_timeout_ms = 10000,
     .payload_bytes_max = 1000,
-    .outbox_bytes_max = 10000,
+    .outbox_bytes_max = 2 * BACKLOG_BYTES,
     .timers = &timers,
 };
 
@@ -56,11 +67,14 @@ static void on_upgraded(struct eio_session *session, struct eio_probe *probe, ui
 static struct eio_session *open_session(void *user, struct transport *transport,
                                         enum eio_transport type, uint64_t now_ms)
 {
-    (void)user, (void)transport;
+    (void)user;
     struct eio_session *session = mem_alloc_zeroed(sizeof(*session));
     char sid[EIO_SID_BYTES];
     random_id(sid, EIO_SID_BYTES);
     eio_session_open(session, &eio, sid, type, now_ms);
+    ASSERT(crowd_count < COUNT_OF(crowd));
+    crowd[crowd_count].session = session;
+    crowd[crowd_count++].transport = transport;
     return session;
 }
 
@@ -89,6 +103,7 @@ static int set_up(void **state)
     loop = h2o_evloop_create();
     timers_init(&timers);
     lag_init(&lag, LAG_BOUND_MS);
+    crowd_count = 0;
     CHECK(cors_parse("https://example.org", &cors) == NULL);
     eio.callbacks = (struct eio_callbacks){.on_message = on_message,
                                            .on_close = on_close,
@@ -128,6 +143,10 @@ static int connect_client(void)
                                   .sin_port = htons((uint16_t)server_port(server)),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* The kernels on both sides hold little, so that who does not read is soon behind. */
+    int buffer_bytes = 4096, segment_bytes = 536;
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof(buffer_bytes)) == 0);
+    CHECK(setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment_bytes, sizeof(segment_bytes)) == 0);
     CHECK(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
     return fd;
 }
@@ -257,8 +276,78 @@ TEST(who_is_here_is_served_and_may_upgrade_while_newcomers_are_refused)
     assert_int_equal(engine_stats(engine).refused_overloaded, 0);
 }
 
+/* A client on a WebSocket. */
+static int join_crowd(void)
+{
+    int fd = connect_client();
+    char *answer = ask(fd, WEBSOCKET);
+    CHECK(strstr(answer, "HTTP/1.1 101 ") == answer);
+    free(answer);
+    return fd;
+}
+
+/* The @count clients of the crowd read, until the sockets of all can be written to again. */
+static void read_until_unblocked(const int *fds, size_t count)
+{
+    static char bytes[BACKLOG_BYTES];
+    while (engine_stats(engine).websockets_blocked > 0) {
+        for (size_t i = 0; i < count; i++) {
+            (void)!recv(fds[i], bytes, sizeof(bytes), MSG_DONTWAIT);
+        }
+        turn();
+    }
+}
+
+static void note_outboxes(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        crowd[i].outbox_len = crowd[i].session->outbox.len;
+    }
+}
+
+/* How many of the crowd were written something since. */
+static size_t count_written(size_t count)
+{
+    size_t written = 0;
+    for (size_t i = 0; i < count; i++) {
+        written += crowd[i].session->outbox.len < crowd[i].outbox_len;
+    }
+    return written;
+}
+
+TEST(as_many_who_catch_up_go_on_in_a_turn_as_may_and_one_more_in_the_next)
+{
+    char *backlog = mem_alloc_zeroed(BACKLOG_BYTES);
+    for (size_t count = ENGINE_GO_ON_PER_TURN; count <= ENGINE_GO_ON_PER_TURN + 1; count++) {
+        tear_down(NULL);
+        set_up(NULL);
+        int fds[ENGINE_GO_ON_PER_TURN + 1];
+        for (size_t i = 0; i < count; i++) {
+            fds[i] = join_crowd();
+        }
+        for (size_t i = 0; i < count; i++) {
+            eio_session_send(crowd[i].session, bytes_of(backlog, BACKLOG_BYTES), true);
+            engine_flush(crowd[i].transport);
+        }
+        assert_int_equal(engine_stats(engine).websockets_blocked, count);
+        CHECK(!engine_has_work(engine));
+        read_until_unblocked(fds, count);
+        CHECK(engine_has_work(engine));
+        note_outboxes(count);
+        engine_go_on(engine);
+        assert_int_equal(count_written(count), ENGINE_GO_ON_PER_TURN);
+        engine_go_on(engine);
+        assert_int_equal(count_written(count), count);
+        for (size_t i = 0; i < count; i++) {
+            close(fds[i]);
+        }
+    }
+    free(backlog);
+}
+
 #define WITH_A_SERVER(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 TEST_MAIN(WITH_A_SERVER(as_many_are_let_in_by_a_turn_as_may_and_one_more_by_the_next),
           WITH_A_SERVER(newcomers_are_refused_while_it_is_overloaded_and_not_a_moment_longer),
+          WITH_A_SERVER(as_many_who_catch_up_go_on_in_a_turn_as_may_and_one_more_in_the_next),
           WITH_A_SERVER(who_is_here_is_served_and_may_upgrade_while_newcomers_are_refused))
