@@ -195,17 +195,36 @@ TEST(as_many_get_a_message_in_a_turn_as_may_and_one_more_in_the_next)
     }
 }
 
-TEST(nobody_is_left_out_when_members_leave_and_come_while_a_message_goes_round)
+TEST(nobody_is_left_out_when_a_member_leaves_while_a_message_goes_round)
 {
     enum { COUNT = 3 * PER_TURN };
+    /* Each of those who have it, in turn: the last member, who has not, gets its place. */
+    for (size_t leaver = 0; leaver < PER_TURN; leaver++) {
+        tear_down(NULL);
+        set_up(NULL);
+        struct fake_gateway *gateway = begin_round(COUNT);
+        fake_client_drop(crowd[leaver]);
+        fake_world_run(&world, 50);
+        assert_int_equal(count_seen(COUNT, 1), COUNT);
+        CHECK(!hub_has_work(gateway->hub));
+    }
+}
+
+TEST(nobody_is_left_out_when_a_member_comes_while_a_message_goes_round)
+{
+    enum { COUNT = 10 * PER_TURN };
     struct fake_gateway *gateway = begin_round(COUNT);
-    fake_client_drop(crowd[0]); /* it has the message; the last one gets its place, and has not */
+    /* The second message begins its round amid the first one's, so that it goes around the end. */
+    fake_client_send(crowd[0], "/", "again", "");
+    while (count_seen(COUNT, 2) == 0) {
+        fake_world_run(&world, 1);
+    }
     struct fake_client *late = fake_client_new(&world, "late");
     fake_client_connect(late, gateway);
     fake_client_join(late, "/", "\"serverOffset\":0");
     fake_world_run(&world, 50);
-    assert_int_equal(count_seen(COUNT, 1), COUNT);
-    fake_client_saw(late, "joined, #1 hello");
+    assert_int_equal(count_seen(COUNT, 2), COUNT);
+    fake_client_saw(late, "joined, #1 hello, #2 again");
     CHECK(!hub_has_work(gateway->hub));
 }
 
@@ -250,6 +269,7 @@ TEST_MAIN(IN_A_WORLD(a_new_room_that_many_enter_at_once_costs_one_subscription_a
           IN_A_WORLD(as_many_join_in_a_turn_as_may_and_one_more_in_the_next),
           IN_A_WORLD(who_waits_for_the_store_holds_up_nobody_who_joins),
           IN_A_WORLD(as_many_get_a_message_in_a_turn_as_may_and_one_more_in_the_next),
-          IN_A_WORLD(nobody_is_left_out_when_members_leave_and_come_while_a_message_goes_round),
+          IN_A_WORLD(nobody_is_left_out_when_a_member_leaves_while_a_message_goes_round),
+          IN_A_WORLD(nobody_is_left_out_when_a_member_comes_while_a_message_goes_round),
           IN_A_WORLD(a_message_that_comes_while_one_goes_round_reaches_all_too),
           IN_A_WORLD(those_whose_page_has_come_read_it_some_in_a_turn_and_it_stays_until_all_have))
