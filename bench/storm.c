@@ -309,13 +309,16 @@ static bool come_back(struct storm *storm)
     uint64_t next_check_us = 0;
     while (storm->complete_count < crowd) {
         uint64_t now_us = clock_monotonic_us();
-        if (now_us >= next_check_us && !start_due(storm, now_us)) {
-            return false;
+        if (now_us >= next_check_us) {
+            if (!start_due(storm, now_us)) {
+                return false;
+            }
+            next_check_us = now_us + RETRY_CHECK_US;
         }
-        next_check_us = MAX_OF(next_check_us, now_us + RETRY_CHECK_US);
         if (now_us >= storm->next_say_us) {
             storm->next_say_us = now_us + options->every_ms * UINT64_C(1000);
-            say(storm, storm->next_room++ % options->rooms);
+            say(storm, storm->next_room);
+            storm->next_room = storm->next_room + 1 < options->rooms ? storm->next_room + 1 : 0;
         }
         if (!turn(storm, storm->began_us + RETURN_TIMEOUT_US, "all to be back")) {
             return false;

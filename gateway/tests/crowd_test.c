@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { LAG_BOUND_MS = 100, BACKLOG_BYTES = 1024 * 1024 };
+enum { LAG_BOUND_MS = 100, LAG_BOUND_US = LAG_BOUND_MS * 1000, BACKLOG_BYTES = 1024 * 1024 };
 
 static h2o_loop_t *loop;
 static struct timers timers;
@@ -192,7 +192,7 @@ static const char WEBSOCKET[] = "GET /?EIO=4&transport=websocket HTTP/1.1\r\nHos
 static void overload(void)
 {
     for (int i = 0; i < LAG_PROBES_LATE; i++) {
-        lag_note(&lag, LAG_BOUND_MS * 1000 + 1);
+        lag_note(&lag, LAG_BOUND_US + 1);
     }
 }
 
@@ -236,7 +236,7 @@ TEST(newcomers_are_refused_while_it_is_overloaded_and_not_a_moment_longer)
     assert_int_equal(engine_stats(engine).refused_overloaded, 2);
     assert_int_equal(engine_open_count(engine), 0);
 
-    lag_note(&lag, LAG_BOUND_MS * 1000);
+    lag_note(&lag, LAG_BOUND_US);
     answer = ask_once(POLLING);
     CHECK(strstr(answer, "HTTP/1.1 200 ") == answer);
     free(answer);

@@ -4,7 +4,7 @@
 #include "base/tests/testing.h"
 #include "edge/lag.h"
 
-enum { BOUND_MS = 200, BOUND_US = BOUND_MS * 1000 };
+enum { BOUND_MS = 200, BOUND_US = BOUND_MS * 1000, FAR_BEYOND_US = BOUND_US * 10 };
 
 static void note(struct lag *lag, unsigned count, uint64_t us)
 {
@@ -37,12 +37,12 @@ TEST(one_probe_in_time_ends_an_overload_and_a_row)
 {
     struct lag lag;
     lag_init(&lag, BOUND_MS);
-    note(&lag, LAG_PROBES_LATE, BOUND_US * 10);
+    note(&lag, LAG_PROBES_LATE, FAR_BEYOND_US);
     note(&lag, 1, BOUND_US);
     CHECK(!lag_is_overload(&lag));
-    note(&lag, LAG_PROBES_LATE - 1, BOUND_US * 10);
+    note(&lag, LAG_PROBES_LATE - 1, FAR_BEYOND_US);
     note(&lag, 1, 0);
-    note(&lag, LAG_PROBES_LATE - 1, BOUND_US * 10);
+    note(&lag, LAG_PROBES_LATE - 1, FAR_BEYOND_US);
     CHECK(!lag_is_overload(&lag));
 }
 
