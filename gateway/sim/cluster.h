@@ -34,7 +34,8 @@ enum cluster_bound { CLUSTER_BOUND_PEOPLE, CLUSTER_BOUND_GATEWAYS, CLUSTER_BOUND
     X(DROPS, "drops", "connections go")                                      \
     X(UPGRADES, "upgrades", "clients that poll upgrade at another gateway")  \
     X(SOCKETS, "sockets", "sockets take little, or nothing for seconds")     \
-    X(MEMORY, "memory", "logs have room for a few messages")
+    X(MEMORY, "memory", "logs have room for a few messages")                 \
+    X(TURNS, "turns", "a gateway's turn does little, and takes a millisecond")
 
 enum cluster_fault {
 #define X(name, text, what) FAULT_##name,

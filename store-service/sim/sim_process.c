@@ -26,6 +26,11 @@ uint64_t clock_monotonic_ms(void)
     return clock_monotonic_us() / 1000;
 }
 
+uint64_t clock_thread_cpu_us(void)
+{
+    return clock_monotonic_us();
+}
+
 uint64_t clock_wall_ms(void)
 {
     return clock_monotonic_ms();
