@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include <stdlib.h>
-#include <sys/socket.h>
 
 enum { PIECES_MAX = 64 };
 
@@ -57,6 +56,13 @@ void transport_answer_get(struct transport *transport, struct bytes payload)
     engine_answer(transport->engine, take_get(transport), VERDICT_PAYLOAD, payload);
 }
 
+static void move_to(struct transport *transport, struct list *list)
+{
+    transport->is_unfinished = list == &transport->engine->unfinished;
+    list_leave(&transport->link);
+    list_append(list, &transport->link);
+}
+
 void transport_doom(struct transport *transport)
 {
     if (transport->state == TRANSPORT_DOOMED) {
@@ -65,45 +71,36 @@ void transport_doom(struct transport *transport)
     struct engine *engine = transport->engine;
     engine->open_count -= holds_slot(transport);
     transport->state = TRANSPORT_DOOMED;
-    owner_end_claim(transport);
-    relay_forget_moved(engine, transport->awaits);
-    list_leave(&transport->unfinished);
-    list_leave(&transport->link);
-    list_append(&engine->doomed, &transport->link);
-    if (transport->socket != NULL) {
-        h2o_socket_read_stop(transport->socket);
+    if (transport->came_from_peer) {
+        relay_forget_moved(engine, transport->awaits);
+    } else {
+        owner_end_claim(transport);
     }
+    move_to(transport, &engine->doomed);
+    raw_socket_stop(&transport->socket);
 }
 
 /* Gives @transport ENGINE_LINGER_MS from now on, behind all that have theirs already. */
 static void leave_later(struct transport *transport, enum transport_state state)
 {
     struct engine *engine = transport->engine;
+    uint64_t leaves_at_ms = clock_monotonic_ms() + ENGINE_LINGER_MS;
     transport->state = (uint8_t)state;
-    transport->leaves_until_ms = clock_monotonic_ms() + ENGINE_LINGER_MS;
-    list_leave(&transport->link);
-    list_append(&engine->leaving, &transport->link);
+    transport->leaves_at_ms = (uint32_t)leaves_at_ms;
+    move_to(transport, &engine->leaving);
     if (!timer_is_set(&engine->leave_timer)) {
-        timers_set(engine->settings.timers, &engine->leave_timer, transport->leaves_until_ms);
+        timers_set(engine->settings.timers, &engine->leave_timer, leaves_at_ms);
     }
 }
 
 static void linger(struct transport *transport)
 {
-    if (shutdown(h2o_socket_get_fd(transport->socket), SHUT_WR) != 0) {
+    if (!raw_socket_end_writing(&transport->socket)) {
         transport_doom(transport);
         return;
     }
     transport->engine->open_count--;
-    list_leave(&transport->unfinished);
     leave_later(transport, TRANSPORT_LINGERING);
-}
-
-/* Has the kernel forget what it holds for a peer that does not read, instead of keeping it for minutes. */
-static void discard_unsent(struct transport *transport)
-{
-    struct linger reset = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(h2o_socket_get_fd(transport->socket), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 }
 
 void transport_on_leave_due(struct timer *timer, uint64_t now_ms)
@@ -112,12 +109,13 @@ void transport_on_leave_due(struct timer *timer, uint64_t now_ms)
     struct list *node;
     while ((node = list_first(&engine->leaving)) != NULL) {
         struct transport *transport = CONTAINER_OF(node, struct transport, link);
-        if (transport->leaves_until_ms > now_ms) {
-            timers_set(engine->settings.timers, timer, transport->leaves_until_ms);
+        int32_t left_ms = (int32_t)(transport->leaves_at_ms - (uint32_t)now_ms);
+        if (left_ms > 0) {
+            timers_set(engine->settings.timers, timer, now_ms + (uint64_t)left_ms);
             return;
         }
         if (transport->state == TRANSPORT_CLOSING) {
-            discard_unsent(transport);
+            raw_socket_discard_unsent(&transport->socket);
         }
         transport_doom(transport);
     }
@@ -138,7 +136,8 @@ static void flush_poll(struct transport *transport)
     if (session->state != EIO_STATE_OPEN) {
         owner_end_claim(transport);
     }
-    if (session->state == EIO_STATE_CLOSED && transport->get == NULL && transport->socket == NULL) {
+    if (session->state == EIO_STATE_CLOSED && transport->get == NULL &&
+        !transport->socket.is_open) {
         transport_doom(transport);
     }
 }
@@ -154,31 +153,54 @@ void transport_on_get_aborted(struct transport *transport, uint64_t now_ms)
 
 /* --- WebSocket ---------------------------------------------------------------------------------------------------- */
 
-static void on_writable(h2o_socket_t *socket, const char *error)
+static struct transport *transport_of(struct raw_socket *socket)
 {
-    struct transport *transport = socket->data;
-    transport->is_blocked = false;
-    transport->engine->stats.websockets_blocked--;
-    if (error != NULL) {
-        transport_doom(transport);
-    } else {
-        engine_flush(transport);
-    }
+    return CONTAINER_OF(socket, struct transport, socket);
 }
 
-static enum websocket_write write_once(struct transport *transport)
+static void on_writable(struct raw_socket *socket)
+{
+    struct transport *transport = transport_of(socket);
+    transport->engine->stats.websockets_blocked--;
+    engine_flush(transport);
+}
+
+static void on_end(struct raw_socket *socket)
+{
+    transport_doom(transport_of(socket));
+}
+
+static size_t on_bytes(struct raw_socket *socket, char *data, size_t len)
+{
+    struct transport *transport = transport_of(socket);
+    if (!holds_slot(transport)) {
+        return len; /* LINGERING */
+    }
+    size_t taken = eio_session_receive(transport->session, data, len, clock_monotonic_ms());
+    transport->engine->stats.bytes_in += taken;
+    return taken;
+}
+
+const struct raw_socket_callbacks transport_socket_callbacks = {
+    .on_bytes = on_bytes, .on_end = on_end, .on_writable = on_writable};
+
+enum flush_result { FLUSH_NOTHING_LEFT, FLUSH_MORE, FLUSH_BLOCKED, FLUSH_FAILED };
+
+/* One write of what the session gives at a time. */
+static enum flush_result write_once(struct transport *transport)
 {
     struct iovec pieces[PIECES_MAX];
     size_t count = eio_session_peek(transport->session, pieces, PIECES_MAX);
     if (count == 0) {
-        return WEBSOCKET_NOTHING_LEFT;
+        return FLUSH_NOTHING_LEFT;
     }
     size_t written = 0;
-    enum websocket_write result = websocket_write(transport->socket, pieces, count, &written);
-    if (result != WEBSOCKET_FAILED) {
-        eio_session_advance(transport->session, written);
+    enum raw_write result = raw_socket_write(&transport->socket, pieces, count, &written);
+    if (result == RAW_WRITE_FAILED) {
+        return FLUSH_FAILED;
     }
-    return result;
+    eio_session_advance(transport->session, written);
+    return result == RAW_WRITE_BLOCKED ? FLUSH_BLOCKED : FLUSH_MORE;
 }
 
 static void flush_websocket(struct transport *transport)
@@ -186,26 +208,22 @@ static void flush_websocket(struct transport *transport)
     if (transport->state == TRANSPORT_OPEN && transport->session->state != EIO_STATE_OPEN) {
         leave_later(transport, TRANSPORT_CLOSING);
     }
-    if (transport->is_blocked) {
+    if (transport->socket.is_blocked) {
         return;
     }
-    enum websocket_write result = WEBSOCKET_WRITTEN;
-    for (int i = 0; i < ENGINE_WRITES_PER_TURN && result == WEBSOCKET_WRITTEN; i++) {
+    enum flush_result result = FLUSH_MORE;
+    for (int i = 0; i < ENGINE_WRITES_PER_TURN && result == FLUSH_MORE; i++) {
         result = write_once(transport);
     }
     switch (result) {
-    case WEBSOCKET_WRITTEN:
-        if (list_is_empty(&transport->unfinished)) {
-            list_append(&transport->engine->unfinished, &transport->unfinished);
+    case FLUSH_MORE:
+        if (transport->state == TRANSPORT_OPEN && !transport->is_unfinished) {
+            move_to(transport, &transport->engine->unfinished);
         }
         break;
-    case WEBSOCKET_BLOCKED:
-        transport->is_blocked = true;
-        transport->engine->stats.websockets_blocked++;
-        h2o_socket_notify_write(transport->socket, on_writable);
-        break;
-    case WEBSOCKET_FAILED: transport_doom(transport); break;
-    case WEBSOCKET_NOTHING_LEFT:
+    case FLUSH_BLOCKED: transport->engine->stats.websockets_blocked++; break;
+    case FLUSH_FAILED: transport_doom(transport); break;
+    case FLUSH_NOTHING_LEFT:
         if (transport->state == TRANSPORT_CLOSING) {
             linger(transport);
         }
@@ -213,46 +231,20 @@ static void flush_websocket(struct transport *transport)
     }
 }
 
-static void receive(struct transport *transport)
-{
-    h2o_socket_t *socket = transport->socket;
-    if (transport->state == TRANSPORT_LINGERING) {
-        h2o_buffer_consume(&socket->input, socket->input->size);
-    } else if (holds_slot(transport) && socket->input->size > 0) {
-        size_t taken = eio_session_receive(transport->session, socket->input->bytes,
-                                           socket->input->size, clock_monotonic_ms());
-        transport->engine->stats.bytes_in += taken;
-        h2o_buffer_consume(&socket->input, taken);
-    }
-}
-
-static void on_read(h2o_socket_t *socket, const char *error)
-{
-    struct transport *transport = socket->data;
-    if (error != NULL) {
-        transport_doom(transport);
-    } else {
-        receive(transport);
-    }
-}
-
 void transport_begin_websocket(struct transport *transport, h2o_socket_t *socket)
 {
-    transport->engine->stats.websockets++;
-    transport->engine->stats.websocket_sessions++;
-    transport->socket = socket;
-    socket->data = transport;
-    h2o_socket_read_start(socket, on_read);
-    receive(transport);
+    struct engine *engine = transport->engine;
+    engine->stats.websockets++;
+    engine->stats.websocket_sessions++;
+    raw_socket_open(&engine->websockets, &transport->socket, socket);
+    raw_socket_start(&engine->websockets, &transport->socket);
 }
 
-/* @probe's WebSocket is the session's. What it has read already is handed over by upgrade.c. */
+/* @probe's WebSocket is the session's. */
 static void take_socket(struct transport *transport, struct eio_probe *probe)
 {
     transport->engine->stats.websocket_sessions++;
-    transport->socket = upgrade_take_socket(probe);
-    transport->socket->data = transport;
-    h2o_socket_read_start(transport->socket, on_read);
+    upgrade_move_socket(probe, transport);
 }
 
 /* --- life --------------------------------------------------------------------------------------------------------- */
@@ -263,7 +255,6 @@ static struct transport *transport_alloc(struct engine *engine)
     transport->engine = engine;
     transport->state = TRANSPORT_OPEN;
     list_init(&transport->link);
-    list_init(&transport->unfinished);
     return transport;
 }
 
@@ -291,6 +282,7 @@ struct transport *transport_take_over(struct engine *engine, const char sid[EIO_
         free(transport);
         return NULL;
     }
+    transport->came_from_peer = true;
     begin(transport);
     engine->stats.taken_over++;
     take_socket(transport, probe);
@@ -315,10 +307,10 @@ void engine_flush(struct transport *transport)
     if (!holds_slot(transport)) {
         return;
     }
-    if (transport->socket == NULL || transport->get != NULL) {
+    if (!transport->socket.is_open || transport->get != NULL) {
         flush_poll(transport);
     }
-    if (transport->socket != NULL) {
+    if (transport->socket.is_open) {
         flush_websocket(transport);
     }
 }
@@ -336,8 +328,10 @@ bool engine_go_on(struct engine *engine)
     list_append_all(&turn, &engine->unfinished);
     bool has_work = !list_is_empty(&turn);
     struct list *node;
-    while ((node = list_take_first(&turn)) != NULL) {
-        engine_flush(CONTAINER_OF(node, struct transport, unfinished));
+    while ((node = list_first(&turn)) != NULL) {
+        struct transport *transport = CONTAINER_OF(node, struct transport, link);
+        move_to(transport, &engine->open);
+        engine_flush(transport);
     }
     return has_work;
 }
@@ -351,11 +345,11 @@ static void transport_free(struct transport *transport)
     eio_session_transport_closed(transport->session, clock_monotonic_ms());
     ASSERT(map_remove(&engine->by_sid, transport_key(transport)) == transport);
     engine->callbacks.free(engine->callbacks.user, transport->session);
-    if (transport->socket != NULL) {
+    if (transport->socket.is_open) {
         engine->stats.websockets--;
         engine->stats.websocket_sessions--;
-        engine->stats.websockets_blocked -= transport->is_blocked;
-        h2o_socket_close(transport->socket);
+        engine->stats.websockets_blocked -= transport->socket.is_blocked;
+        raw_socket_close(&transport->socket);
     }
     free(transport);
 }
@@ -369,19 +363,26 @@ void engine_reap(struct engine *engine)
     }
 }
 
-void engine_close_some(struct engine *engine, size_t count,
+static void close_some(struct list *list, size_t *count,
                        bool (*is_spared)(struct eio_session *session))
 {
-    LIST_EACH_SAFE (node, following, &engine->open) {
+    LIST_EACH_SAFE (node, following, list) {
         struct eio_session *session = CONTAINER_OF(node, struct transport, link)->session;
-        if (count == 0) {
+        if (*count == 0) {
             return;
         }
         bool may_close =
             session->state == EIO_STATE_OPEN && (is_spared == NULL || !is_spared(session));
         if (may_close) {
             eio_session_close(session, EIO_CLOSE_SERVER, WS_CLOSE_GOING_AWAY, clock_monotonic_ms());
-            count--;
+            (*count)--;
         }
     }
+}
+
+void engine_close_some(struct engine *engine, size_t count,
+                       bool (*is_spared)(struct eio_session *session))
+{
+    close_some(&engine->open, &count, is_spared);
+    close_some(&engine->unfinished, &count, is_spared);
 }
