@@ -46,7 +46,8 @@ struct transport {
     struct poll *get;         /* a GET that waits, while polling */
     union {
         struct asked *claim; /* of an upgrade whose WebSocket is at a peer */
-        uint64_t awaits; /* came_from_peer: number of the request that it came with, while that has more to tell; else 0 */
+        uint64_t
+            awaits; /* came_from_peer: number of the request that it came with, while that has more to tell; else 0 */
     };
     uint32_t leaves_at_ms; /* of CLOSING and LINGERING; low bits of the clock */
     uint8_t state;         /* enum transport_state */
@@ -61,7 +62,7 @@ struct engine {
     h2o_loop_t *loop;
     struct engine_settings settings;
     struct engine_callbacks callbacks;
-    struct map by_sid; /* all transports */
+    struct map by_sid;             /* all transports */
     struct raw_sockets websockets; /* of transports ... */
     struct raw_sockets probes;     /* ... and of upgrades */
     struct list open;

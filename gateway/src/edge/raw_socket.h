@@ -52,7 +52,8 @@ struct raw_sockets {
     int epoll_fd;
     h2o_socket_t *events; /* the set, as the loop sees it */
     char *buffer;
-    struct raw_socket *receiver; /* whose on_bytes() runs; where its file went when that moved it ... */
+    struct raw_socket
+        *receiver; /* whose on_bytes() runs; where its file went when that moved it ... */
     struct raw_sockets *receiver_set; /* ... to a socket of this set */
 };
 

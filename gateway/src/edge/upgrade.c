@@ -9,9 +9,9 @@ enum { PIECES_MAX = 4 };
 struct upgrade {
     struct engine *engine;
     struct raw_socket socket; /* not open: the session has it now */
-    struct list link;     /* engine.upgrades */
-    struct list dirty;    /* engine.dirty_upgrades */
-    struct ask *ask;      /* the session is a peer's: what was asked there */
+    struct list link;         /* engine.upgrades */
+    struct list dirty;        /* engine.dirty_upgrades */
+    struct ask *ask;          /* the session is a peer's: what was asked there */
     bool is_over;
     struct eio_probe probe;
 };

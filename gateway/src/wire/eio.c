@@ -123,7 +123,7 @@ void eio_session_init(struct eio_session *session, const struct eio_settings *se
         .transport = (uint8_t)transport,
     };
     memcpy(session->sid, sid, EIO_SID_BYTES);
-    ws_reader_init(&session->reader, settings->payload_bytes_max);
+    ws_reader_init(&session->reader);
     timer_init(&session->heartbeat, on_heartbeat);
 }
 
@@ -233,7 +233,8 @@ size_t eio_session_receive(struct eio_session *session, char *data, size_t len, 
     size_t taken = 0;
     while (session->state == EIO_STATE_OPEN) {
         struct ws_event event;
-        taken += ws_reader_next(&session->reader, data + taken, len - taken, &event);
+        taken += ws_reader_next(&session->reader, session->settings->payload_bytes_max,
+                                data + taken, len - taken, &event);
         if (event.type == WS_EVENT_NONE) {
             return taken;
         }

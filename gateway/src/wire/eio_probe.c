@@ -70,7 +70,7 @@ void eio_probe_open(struct eio_probe *probe, struct eio_session *session,
         .is_elsewhere = session == NULL,
         .state = EIO_PROBE_WAITING,
     };
-    ws_reader_init(&probe->reader, EIO_PROBE_MESSAGE_BYTES_MAX);
+    ws_reader_init(&probe->reader);
     timer_init(&probe->timeout, on_timeout);
     if (session != NULL && !eio_session_upgrade_claim(session)) {
         eio_probe_close(probe);
@@ -182,7 +182,8 @@ size_t eio_probe_receive(struct eio_probe *probe, char *data, size_t len, uint64
     size_t taken = 0;
     while (is_reading(probe) && len > 0) {
         struct ws_event event;
-        size_t of_frame = ws_reader_next(&probe->reader, data + taken, len - taken, &event);
+        size_t of_frame = ws_reader_next(&probe->reader, EIO_PROBE_MESSAGE_BYTES_MAX, data + taken,
+                                         len - taken, &event);
         if (event.type == WS_EVENT_NONE) {
             return taken;
         }

@@ -160,9 +160,11 @@ struct sio_socket {
     uint8_t state; /* enum sio_socket_state */
 };
 
+struct sio_connect_wait; /* for the first namespace; on the heap only until then */
+
 struct sio_client {
     struct eio_session eio;
-    struct timer connect_timeout;
+    struct sio_connect_wait *connect_wait;
     struct sio_socket *sockets;
     struct sio_assembly *assembly; /* NULL: no binary is awaited */
 };
