@@ -695,13 +695,14 @@ static void advance(struct eio_session *session, size_t written)
 void client_init_settings(struct hub *hub)
 {
     const struct hub_settings *settings = &hub->settings;
+    eio_waits_init(&hub->waits, hub->timers);
     hub->sio = (struct sio_settings){
         .eio = {.ping_interval_ms = settings->ping_interval_ms,
                 .ping_timeout_ms = settings->ping_timeout_ms,
                 .upgrade_timeout_ms = EIO_UPGRADE_TIMEOUT_MS,
                 .payload_bytes_max = settings->payload_bytes_max,
                 .outbox_bytes_max = CLIENT_OUTBOX_BYTES_MAX,
-                .timers = hub->timers,
+                .waits = &hub->waits,
                 .callbacks = {.on_output = on_output,
                               .peek = peek,
                               .advance = advance,

@@ -26,6 +26,7 @@ struct hub {
     struct hub_settings settings;
     struct hub_world world;
     struct timers *timers;
+    struct eio_waits waits; /* of all clients */
     struct sio_settings sio;
     struct hub_stats stats;
 

@@ -26,7 +26,7 @@ static void close_with(struct eio_probe *probe, uint16_t close_code)
         eio_session_upgrade_failed(probe->session);
     }
     forget_session(probe);
-    timers_clear(probe->settings->timers, &probe->timeout);
+    timers_clear(probe->settings->waits->timers, &probe->timeout);
     ws_reader_release(&probe->reader);
     probe->state = EIO_PROBE_CLOSED;
     ws_append_close(&probe->outbox, close_code);
@@ -80,7 +80,7 @@ void eio_probe_open(struct eio_probe *probe, struct eio_session *session,
         probe->session = session;
         session->probe = probe;
     }
-    timers_set(settings->timers, &probe->timeout, now_ms + settings->upgrade_timeout_ms);
+    timers_set(settings->waits->timers, &probe->timeout, now_ms + settings->upgrade_timeout_ms);
 }
 
 void eio_probe_release(struct eio_probe *probe)
@@ -139,7 +139,7 @@ static void on_upgrade(struct eio_probe *probe, uint64_t now_ms)
 void eio_probe_take(struct eio_probe *probe, struct buf *out)
 {
     ASSERT(probe->state == EIO_PROBE_MOVING);
-    timers_clear(probe->settings->timers, &probe->timeout);
+    timers_clear(probe->settings->waits->timers, &probe->timeout);
     probe->state = EIO_PROBE_UPGRADED;
     buf_append_bytes(out, buf_bytes(&probe->outbox));
     buf_release(&probe->outbox);

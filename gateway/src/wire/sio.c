@@ -56,7 +56,7 @@ struct sio_connect_wait {
 static void end_connect_wait(struct sio_client *client)
 {
     if (client->connect_wait != NULL) {
-        timers_clear(client->eio.settings->timers, &client->connect_wait->timeout);
+        timers_clear(client->eio.settings->waits->timers, &client->connect_wait->timeout);
         free(client->connect_wait);
         client->connect_wait = NULL;
     }
@@ -314,7 +314,7 @@ static void on_connect_timeout(struct timer *timer, uint64_t now_ms)
 {
     struct sio_client *client = CONTAINER_OF(timer, struct sio_connect_wait, timeout)->client;
     if (client->sockets != NULL) {
-        timers_set(client->eio.settings->timers, timer,
+        timers_set(client->eio.settings->waits->timers, timer,
                    now_ms + settings_of(client)->connect_timeout_ms);
     } else {
         eio_session_close(&client->eio, EIO_CLOSE_SERVER, WS_CLOSE_NORMAL, now_ms);
@@ -334,7 +334,7 @@ static void init(struct sio_client *client, const struct sio_settings *settings,
     struct sio_connect_wait *wait = mem_alloc(sizeof(*wait));
     wait->client = client;
     timer_init(&wait->timeout, on_connect_timeout);
-    timers_set(settings->eio.timers, &wait->timeout, now_ms + settings->connect_timeout_ms);
+    timers_set(settings->eio.waits->timers, &wait->timeout, now_ms + settings->connect_timeout_ms);
     client->connect_wait = wait;
 }
 

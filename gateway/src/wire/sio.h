@@ -37,7 +37,8 @@
  *         sio_socket_emit(socket, BYTES("\"hello\",\"world\""));
  *     }
  *
- *     struct sio_settings settings = {.eio = {…, .timers = &timers}, .connect_timeout_ms = 45000, .callbacks = {…}};
+ *     eio_waits_init(&waits, &timers);
+ *     struct sio_settings settings = {.eio = {…, .waits = &waits}, .connect_timeout_ms = 45000, .callbacks = {…}};
  *     sio_settings_init(&settings);
  *
  *     sio_client_open(client, &settings, sid, EIO_WEBSOCKET, now_ms);            // after the 101
