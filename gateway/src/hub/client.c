@@ -9,7 +9,7 @@
 void client_wake(struct client *client)
 {
     if (list_is_empty(&client->dirty)) {
-        list_append(&client->hub->dirty_clients, &client->dirty);
+        list_append(&client_hub(client)->dirty_clients, &client->dirty);
     }
 }
 
@@ -22,7 +22,7 @@ static void on_upgraded(struct eio_session *session, struct eio_probe *probe, ui
 {
     (void)now_ms;
     struct client *client = client_of_session(session);
-    client->hub->world.on_upgraded(client->hub->world.user, client, probe);
+    client_hub(client)->world.on_upgraded(client_hub(client)->world.user, client, probe);
 }
 
 static void on_output(struct eio_session *session)
@@ -104,8 +104,8 @@ static void on_client_close(struct sio_client *sio, enum eio_close_reason reason
 {
     (void)now_ms;
     struct client *client = CONTAINER_OF(sio, struct client, sio);
-    client->hub->stats.by.clients_closed[reason]++;
-    hub_tell(client->hub, &(struct hub_event){.type = HUB_CLIENT_CLOSED,
+    client_hub(client)->stats.by.clients_closed[reason]++;
+    hub_tell(client_hub(client), &(struct hub_event){.type = HUB_CLIENT_CLOSED,
                                               .client = client,
                                               .reason = eio_close_reason_name(reason)});
 }
@@ -150,7 +150,7 @@ struct member *member_new(struct client *client, struct bytes name, struct bytes
                           bool wants_own, uint64_t now_ms)
 {
     struct member *member = mem_alloc_zeroed(sizeof(*member) + username.len);
-    member->room = room_get(client->hub, name, now_ms);
+    member->room = room_get(client_hub(client), name, now_ms);
     member->username_len = (uint8_t)username.len;
     memcpy(member->username, username.data, username.len);
     member->wants_own = wants_own;
@@ -160,7 +160,7 @@ struct member *member_new(struct client *client, struct bytes name, struct bytes
     list_init(&member->acks);
     list_init(&member->histories);
     client->member_count++;
-    client->hub->stats.joining++;
+    client_hub(client)->stats.joining++;
     list_append(&member->room->joining, &member->link);
     room_wake(member->room);
     return member;
@@ -170,7 +170,7 @@ static void on_connect(struct sio_client *sio, struct bytes namespace, struct by
                        uint64_t now_ms)
 {
     struct client *client = CONTAINER_OF(sio, struct client, sio);
-    struct hub *hub = client->hub;
+    struct hub *hub = client_hub(client);
     struct bytes name;
     if (!chat_room_of_namespace(namespace, &name)) {
         sio_client_refuse(sio, namespace, BYTES("Invalid namespace"), (struct bytes){0});
@@ -598,7 +598,7 @@ static void want_page(struct member *member, uint64_t now_ms)
 static size_t peek(struct eio_session *session, struct iovec *ret_iov, size_t iov_max)
 {
     struct client *client = client_of_session(session);
-    struct hub *hub = client->hub;
+    struct hub *hub = client_hub(client);
     struct flight *flight = &hub->flight;
     flight->count = 0;
     buf_clear(&flight->acks);
@@ -671,7 +671,7 @@ static void advance_log(struct eio_session *session, const struct piece *piece, 
 
 static void advance(struct eio_session *session, size_t written)
 {
-    struct hub *hub = client_of_session(session)->hub;
+    struct hub *hub = client_hub(client_of_session(session));
     struct flight *flight = &hub->flight;
     hub->stats.bytes_out += written;
     for (size_t i = 0; i < flight->count && written > 0; i++) {
@@ -720,7 +720,6 @@ void client_init_settings(struct hub *hub)
 struct client *client_new(struct hub *hub, void *transport)
 {
     struct client *client = mem_alloc_zeroed(sizeof(*client));
-    client->hub = hub;
     client->transport = transport;
     client->number = ++hub->last_client;
     list_init(&client->dirty);

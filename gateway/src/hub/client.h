@@ -20,7 +20,6 @@
 
 struct client {
     struct sio_client sio;
-    struct hub *hub;
     void *transport;
     struct list dirty; /* hub.dirty_clients */
     uint64_t number;
@@ -61,6 +60,13 @@ struct member {
     char sid[PID_SID_BYTES];
     char username[];
 };
+
+/* Which is where its settings are. */
+static inline struct hub *client_hub(const struct client *client)
+{
+    const struct eio_settings *settings = client->sio.eio.settings;
+    return (struct hub *)((uintptr_t)settings - offsetof(struct hub, sio.eio));
+}
 
 static inline struct client *member_client(const struct member *member)
 {

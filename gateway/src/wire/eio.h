@@ -143,15 +143,15 @@ enum eio_upgrade { EIO_UPGRADE_NONE, EIO_UPGRADE_CLAIMED, EIO_UPGRADE_PROBED, EI
 /* Embedded in what it belongs to. Read only `sid`, `state`, `transport` and `upgrade` from outside. */
 struct eio_session {
     const struct eio_settings *settings;
+    struct list wait_link; /* in settings->waits */
     struct ws_reader reader;
     struct buf outbox;       /* frames; owns memory only while it holds some */
     struct eio_probe *probe; /* of an upgrade whose WebSocket is on this server */
+    uint32_t wait_due_ms;    /* low bits of the time */
     uint8_t state;           /* enum eio_state */
     uint8_t transport;       /* enum eio_transport */
     uint8_t upgrade;         /* enum eio_upgrade */
     uint8_t close_reason;    /* enum eio_close_reason, unless OPEN */
-    struct list wait_link;
-    uint32_t wait_due_ms; /* low bits of the time */
     bool awaits_pong;
     bool owes_ping; /* over polling, a ping is not in the outbox: it goes out while PROBED, too */
     bool owes_on_close; /* CLOSED because the outbox was full, and on_close was not called yet */
