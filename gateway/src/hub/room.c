@@ -83,6 +83,10 @@ static void ahead_remove(struct room *room, uint32_t i)
     room->ahead_messages -= room->ahead[i]->batch.message_count;
     contract_free(room->ahead[i]);
     room->ahead[i] = room->ahead[--room->ahead_count];
+    if (room->ahead_count == 0) {
+        free(room->ahead);
+        room->ahead = NULL;
+    }
 }
 
 static void ahead_clear(struct room *room)
@@ -121,6 +125,9 @@ static void ahead_add(struct room *room, struct contract_room_event *event, uint
         hub->stats.ahead_dropped++; /* it is fetched like what is missing in front of it */
         contract_free(event);
     } else {
+        if (room->ahead == NULL) {
+            room->ahead = mem_alloc(AHEAD_EVENTS_MAX * sizeof(struct contract_room_event *));
+        }
         room->ahead[room->ahead_count++] = event;
         room->ahead_messages += count;
     }
@@ -221,9 +228,11 @@ void room_note_head(struct room *room, uint64_t epoch, uint64_t head, uint64_t n
 static void adopt_epochs(struct room *room, const struct contract_query_reply *reply)
 {
     size_t count = MIN_OF(reply->range.epoch_count, (size_t)ROOM_EPOCHS_MAX);
+    free(room->epochs);
+    room->epochs = count == 0 ? NULL : mem_alloc(count * sizeof(*room->epochs));
     if (count > 0) {
         memcpy(room->epochs, reply->range.epochs + (reply->range.epoch_count - count),
-               count * sizeof(room->epochs[0]));
+               count * sizeof(*room->epochs));
     }
     room->epoch_count = (uint32_t)count;
     room->epoch = reply->range.epoch;
@@ -519,6 +528,7 @@ void room_free(struct room *room)
     ASSERT(map_remove(&hub->rooms, room_name(room)) == room);
     room_log_release(&room->log);
     hub->stats.rooms--;
+    free(room->epochs);
     free(room->members);
     free(room);
 }
