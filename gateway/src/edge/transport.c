@@ -158,11 +158,23 @@ static struct transport *transport_of(struct raw_socket *socket)
     return CONTAINER_OF(socket, struct transport, socket);
 }
 
+/* OPEN and with more to write: it has its turn with engine_go_on(). */
+static void go_on_later(struct transport *transport)
+{
+    if (!transport->is_unfinished) {
+        move_to(transport, &transport->engine->unfinished);
+    }
+}
+
 static void on_writable(struct raw_socket *socket)
 {
     struct transport *transport = transport_of(socket);
     transport->engine->stats.websockets_blocked--;
-    engine_flush(transport);
+    if (transport->state == TRANSPORT_OPEN) {
+        go_on_later(transport);
+    } else {
+        engine_flush(transport);
+    }
 }
 
 static void on_end(struct raw_socket *socket)
@@ -186,8 +198,8 @@ const struct raw_socket_callbacks transport_socket_callbacks = {
 
 enum flush_result { FLUSH_NOTHING_LEFT, FLUSH_MORE, FLUSH_BLOCKED, FLUSH_FAILED };
 
-/* One write of what the session gives at a time. */
-static enum flush_result write_once(struct transport *transport)
+/* One write; adds what was written to *@bytes. */
+static enum flush_result write_once(struct transport *transport, size_t *bytes)
 {
     struct iovec pieces[PIECES_MAX];
     size_t count = eio_session_peek(transport->session, pieces, PIECES_MAX);
@@ -200,6 +212,7 @@ static enum flush_result write_once(struct transport *transport)
         return FLUSH_FAILED;
     }
     eio_session_advance(transport->session, written);
+    *bytes += written;
     return result == RAW_WRITE_BLOCKED ? FLUSH_BLOCKED : FLUSH_MORE;
 }
 
@@ -208,19 +221,17 @@ static void flush_websocket(struct transport *transport)
     if (transport->state == TRANSPORT_OPEN && transport->session->state != EIO_STATE_OPEN) {
         leave_later(transport, TRANSPORT_CLOSING);
     }
-    if (transport->socket.is_blocked) {
-        return;
+    if (transport->socket.is_blocked || transport->is_unfinished) {
+        return; /* it has its turn when the socket, or engine_go_on(), comes to it */
     }
+    size_t bytes = 0; /* a CLOSING one has but its small packets */
     enum flush_result result = FLUSH_MORE;
-    for (int i = 0; i < ENGINE_WRITES_PER_TURN && result == FLUSH_MORE; i++) {
-        result = write_once(transport);
+    while (result == FLUSH_MORE &&
+           (bytes < ENGINE_FLUSH_BYTES || transport->state == TRANSPORT_CLOSING)) {
+        result = write_once(transport, &bytes);
     }
     switch (result) {
-    case FLUSH_MORE:
-        if (transport->state == TRANSPORT_OPEN && !transport->is_unfinished) {
-            move_to(transport, &transport->engine->unfinished);
-        }
-        break;
+    case FLUSH_MORE: go_on_later(transport); break;
     case FLUSH_BLOCKED: transport->engine->stats.websockets_blocked++; break;
     case FLUSH_FAILED: transport_doom(transport); break;
     case FLUSH_NOTHING_LEFT:
@@ -321,19 +332,20 @@ void engine_on_upgraded(struct transport *transport, struct eio_probe *probe)
     take_socket(transport, probe);
 }
 
-bool engine_go_on(struct engine *engine)
+void engine_go_on(struct engine *engine)
 {
-    struct list turn;
-    list_init(&turn);
-    list_append_all(&turn, &engine->unfinished);
-    bool has_work = !list_is_empty(&turn);
     struct list *node;
-    while ((node = list_first(&turn)) != NULL) {
+    for (int i = 0; i < ENGINE_GO_ON_PER_TURN && (node = list_first(&engine->unfinished)) != NULL;
+         i++) {
         struct transport *transport = CONTAINER_OF(node, struct transport, link);
         move_to(transport, &engine->open);
         engine_flush(transport);
     }
-    return has_work;
+}
+
+bool engine_has_work(const struct engine *engine)
+{
+    return !list_is_empty(&engine->unfinished);
 }
 
 static void transport_free(struct transport *transport)
