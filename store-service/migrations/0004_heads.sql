@@ -101,11 +101,10 @@ BEGIN
         WHEN p_forced THEN 'asked for'
         ELSE 'Postgres was ' || v_recorded || ' and is ' || v_identity
     END;
-    -- Nobody makes rooms now, and nobody appends to one who does not hold its row.
-    PERFORM FROM room_rows FOR UPDATE;
     v_epoch := greatest(v_epoch + 1, (SELECT max(epoch) + 1 FROM room_rows),
         extract(epoch FROM clock_timestamp())::bigint);
     INSERT INTO epochs (epoch, identity, reason) VALUES (v_epoch, v_identity, v_reason);
+    -- This waits for all who append, and locks every room: what the next statement sees as heads are the heads.
     UPDATE room_rows SET epoch = v_epoch;
     INSERT INTO room_epochs (room_id, epoch, first_id) SELECT r.id, v_epoch, r.head + 1 FROM rooms r;
     RETURN v_reason;

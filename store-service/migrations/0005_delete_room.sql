@@ -14,6 +14,8 @@ DECLARE
     v_epoch bigint;
     v_head bigint;
 BEGIN
+    -- No epoch of the database begins meanwhile.
+    PERFORM pg_advisory_xact_lock_shared(parley_epoch_lock());
     SELECT r.id, greatest(r.epoch + 1, extract(epoch FROM clock_timestamp())::bigint) INTO v_id, v_epoch
     FROM room_rows r WHERE r.name = p_name FOR UPDATE;
     IF NOT FOUND THEN
