@@ -385,6 +385,7 @@ static enum store_result finish(struct pg *pg, bool was_sent, uint64_t deadline_
                                 PGresult **ret_result, struct buf *ret_error)
 {
     uint64_t until_ms = clock_monotonic_ms() + deadline_ms;
+    pg->is_unreplicated = false;
     PGresult *result = was_sent ? collect(pg->conn, until_ms) : NULL;
     ExecStatusType status = PQresultStatus(result); /* PGRES_FATAL_ERROR for NULL */
     bool is_good = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
@@ -423,7 +424,6 @@ enum store_result pg_run(struct pg *pg, const char *sql, const struct pg_params 
     const char *values[PG_PARAMS_MAX] = {0};
     int lengths[PG_PARAMS_MAX] = {0};
     int count = params == NULL ? 0 : params->count;
-    pg->is_unreplicated = false;
     for (int i = 0; i < count; i++) {
         size_t end = i + 1 < count ? params->starts[i + 1] : params->data.len;
         values[i] = params->data.data == NULL ? "" : params->data.data + params->starts[i];
