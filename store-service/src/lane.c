@@ -51,7 +51,11 @@ static enum pg_connect_result connect_and_prepare(struct lane *lane, struct buf 
     if (result != PG_CONNECTED) {
         return result;
     }
-    switch (database_prepare(&lane->pg, false, why)) {
+    enum database_result prepared = database_prepare(&lane->pg, false, why);
+    if (prepared == DATABASE_READY && lane->setup.appends) {
+        prepared = database_look_for_stuck_commits(&lane->pg, why);
+    }
+    switch (prepared) {
     case DATABASE_READY: return PG_CONNECTED;
     case DATABASE_LATER: pg_disconnect(&lane->pg); return PG_UNREACHABLE;
     case DATABASE_WRONG: pg_disconnect(&lane->pg); return PG_WRONG;

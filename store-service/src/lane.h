@@ -31,6 +31,7 @@ struct lane_events {
 struct lane_setup {
     const char *name; /* for logs: "write-0"; copied */
     const struct pg_target *target;
+    bool appends; /* and does not only read */
     struct queue *queue;
     size_t requests_max, bytes_max; /* of one list */
     /* Works off @list, taken from the queue; takes it. Called in the lane's thread, connected or not. */

@@ -70,6 +70,7 @@ static void start_lanes(struct store *store, const struct lane_events *events)
     for (size_t i = 0; i < store->write_lanes; i++) {
         start_lane(store, "write", i,
                    (struct lane_setup){
+                       .appends = true,
                        .queue = &store->write_queues[i],
                        .requests_max = (size_t)store->config->transaction_messages_max,
                        .on_requests = append_on_requests,

@@ -197,3 +197,24 @@ promise('a_commit_that_was_let_go_without_its_standby_is_not_acknowledged', need
     assert.equal((await saying).id, 2);
     assert.equal((await storedIn(primary, room)).length, 2);
 });
+
+promise('a_standby_that_is_gone_does_not_use_up_the_connections_of_the_primary', needs, async (t) => {
+    const { stack, primary, standby } = await pair(t, { synchronous: true });
+    const people = [];
+    for (const n of range(1, 12)) people.push(await someoneIn(t, stack.urls[n % 2], { room: freshRoom(`room-${n}`) }));
+    await Promise.all(people.map((person) => person.say('before')));
+    await standby.pause();
+    // A commit that waits for the standby goes on to wait when its lane has given it up: lanes must not add to them.
+    const saying = people.map((person) => sayUntilAcknowledged(person, 'is anybody there?'));
+    for (const store of stack.stores) {
+        const reason = async () => (await fetch(`${store.adminUrl}/readyz`)).text();
+        await eventually(async () => /synchronous standby/.test(await reason()), `${store.name} to say what it waits for`);
+    }
+    const refused = () => people.every((person) => person.errors.length > 1);
+    await eventually(refused, 'everyone to be told, twice', 60_000);
+    const waiting = "SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND application_name = 'parley-store'";
+    const lanes = 2 * stack.stores.length;
+    assert.ok((await primary.rows(waiting)).length <= lanes, 'one for each lane that appends, at most');
+    await standby.resume();
+    for (const { id } of await Promise.all(saying)) assert.equal(id, 2);
+});
