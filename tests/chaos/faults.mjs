@@ -1,0 +1,204 @@
+/**
+ * What can go wrong: each kind of fault, how it is made and how it is taken away.
+ *
+ * A fault of a kind is { subjects, cuts, storeAway, lastsMs, begin, end }:
+ *
+ *   subjects    parts that it is about; two faults at a time have none in common
+ *   cuts        gateways whose connections to clients it may stall or break
+ *   storeAway   whether Postgres or every store is away, and all else is well
+ *   lastsMs     how long, between the ends of begin() and the beginning of end()
+ */
+import { eventually } from '../integration/harness/wait.mjs';
+import { GATEWAYS, NATS, POSTGRES, STORES, WITH_CLOCK } from './cluster.mjs';
+import { CLIENTS } from './network.mjs';
+
+/** The longest that a store takes to come by a failpoint, ms. */
+const FAILPOINT_MS = 20_000;
+
+const HOUR_S = 3600;
+
+/**
+ * All kinds. Each makes a fault for a cluster; chance chooses whom it hits.
+ *
+ * @type {Record<string, (cluster: import('./cluster.mjs').Cluster, random: import('./random.mjs').Random) => Fault>}
+ */
+export const FAULTS = {
+    'gateway killed': (cluster, random) => killed(cluster, [random.of(GATEWAYS)]),
+    'gateway frozen': (cluster, random) => frozen(cluster, [random.of(GATEWAYS)]),
+    'gateway restarted': (cluster, random) => restarted(cluster, random.of(GATEWAYS)),
+    'store killed': (cluster, random) => killed(cluster, [random.of(STORES)]),
+    'store frozen': (cluster, random) => frozen(cluster, [random.of(STORES)]),
+    'store restarted': (cluster, random) => restarted(cluster, random.of(STORES)),
+    'both stores killed': (cluster) => ({ ...killed(cluster, STORES), storeAway: true }),
+    'both stores frozen': (cluster) => ({ ...frozen(cluster, STORES), storeAway: true }),
+    'store killed after COMMIT': (cluster, random) => atFailpoint(cluster, random.of(STORES), 'kill'),
+    'store frozen after COMMIT': (cluster, random) => atFailpoint(cluster, random.of(STORES), 'stop'),
+    'NATS killed': (cluster) => killed(cluster, [NATS]),
+    'NATS frozen': (cluster) => frozen(cluster, [NATS]),
+    'NATS restarted': (cluster) => restarted(cluster, NATS),
+    'Postgres crashed': (cluster) => postgresAway(cluster, () => cluster.postgres.stop('immediate')),
+    'Postgres decapitated': (cluster) => postgresAway(cluster, () => cluster.postgres.decapitate()),
+    'Postgres stopped': (cluster) => postgresAway(cluster, () => cluster.postgres.stop()),
+    'Postgres frozen': postgresFrozen,
+    'disk of Postgres full': diskFull,
+    'gateway and NATS parted': (cluster, random) => parted(cluster, random, [random.of(GATEWAYS)], NATS),
+    'gateway and clients parted': (cluster, random) => parted(cluster, random, [random.of(GATEWAYS)], CLIENTS),
+    'store and NATS parted': (cluster, random) => parted(cluster, random, [random.of(STORES)], NATS),
+    'store and Postgres parted': (cluster, random) => parted(cluster, random, [random.of(STORES)], POSTGRES),
+    'both stores and Postgres parted': (cluster, random) => ({ ...parted(cluster, random, STORES, POSTGRES), storeAway: true }),
+    'packets lost': packetsLost,
+    'slow cable': slowCable,
+    'clock forwards': (cluster, random) => clockSet(cluster, random.of(WITH_CLOCK), random.between(1, 48) * HOUR_S),
+    'clock backwards': (cluster, random) => clockSet(cluster, random.of(WITH_CLOCK), -random.between(1, 48) * HOUR_S),
+};
+
+const SHORT_MS = [1000, 4000];
+const LONG_MS = [3000, 10_000];
+
+function killed(cluster, names) {
+    return {
+        subjects: names,
+        cuts: gatewaysOf(names),
+        lastsMs: SHORT_MS,
+        begin: () => Promise.all(names.map((name) => cluster.part(name).kill())),
+        end: async () => names.forEach((name) => cluster.part(name).start()),
+    };
+}
+
+function frozen(cluster, names) {
+    return {
+        subjects: names,
+        cuts: gatewaysOf(names),
+        lastsMs: LONG_MS,
+        begin: async () => names.forEach((name) => cluster.part(name).freeze()),
+        end: async () => names.forEach((name) => cluster.part(name).thaw()),
+    };
+}
+
+function restarted(cluster, name) {
+    return {
+        subjects: [name],
+        cuts: gatewaysOf([name]),
+        lastsMs: [0, 0],
+        begin: () => cluster.part(name).stop(),
+        end: async () => cluster.part(name).start(),
+    };
+}
+
+/** A store that has committed, and has neither published nor answered. */
+function atFailpoint(cluster, name, what) {
+    const part = cluster.part(name);
+    const hasHappened = () => (what === 'kill' ? !part.child.isRunning : part.isFrozen());
+    return {
+        subjects: [name],
+        cuts: [],
+        lastsMs: what === 'kill' ? SHORT_MS : LONG_MS,
+        begin: async () => {
+            part.child.isEndExpected = what === 'kill';
+            await cluster.armFailpoint(name, 'store.after_commit', what);
+            await eventually(hasHappened, `${name} to come by the failpoint`, FAILPOINT_MS);
+        },
+        end: async () => (what === 'kill' ? part.start() : part.thaw()),
+    };
+}
+
+function postgresAway(cluster, stop) {
+    return { ...aboutPostgres, lastsMs: SHORT_MS, begin: stop, end: () => cluster.postgres.start() };
+}
+
+function postgresFrozen(cluster) {
+    return {
+        ...aboutPostgres,
+        lastsMs: LONG_MS,
+        begin: () => cluster.postgres.pause(),
+        end: () => cluster.postgres.resume(),
+    };
+}
+
+/** It may go on for a while with what it has allocated; then it fails statements, or gives up altogether. */
+function diskFull(cluster) {
+    return {
+        ...aboutPostgres,
+        storeAway: false,
+        lastsMs: LONG_MS,
+        begin: () => cluster.fillDisk(),
+        end: async () => {
+            await cluster.emptyDisk();
+            await eventually(async () => {
+                if (!cluster.postgres.child.isRunning) await cluster.postgres.start();
+                return cluster.postgres.rows('SELECT 1');
+            }, 'Postgres to answer with room on its disk');
+        },
+    };
+}
+
+function parted(cluster, random, names, other) {
+    const isOneWay = random.chance(0.3);
+    const isTurned = random.chance(0.5);
+    let ends = [];
+    return {
+        subjects: [...names, other],
+        cuts: other === CLIENTS ? gatewaysOf(names) : [],
+        lastsMs: LONG_MS,
+        begin: async () => {
+            for (const name of names) {
+                const pair = isTurned ? [other, name] : [name, other];
+                ends.push(await cluster.network.partition(...pair, isOneWay));
+            }
+        },
+        end: () => Promise.all(ends.map((end) => end())),
+    };
+}
+
+function packetsLost(cluster, random) {
+    const probability = random.of([0.02, 0.1, 0.25]);
+    return onCable(anyPart(random), (name) => cluster.network.lose(name, probability));
+}
+
+function slowCable(cluster, random) {
+    const kbit = random.of([128, 512, 2048]);
+    return onCable(anyPart(random), (name) => cluster.network.slow(name, kbit));
+}
+
+function onCable(name, spoil) {
+    let mend;
+    return {
+        subjects: [name],
+        cuts: gatewaysOf([name]),
+        lastsMs: LONG_MS,
+        begin: async () => {
+            mend = await spoil(name);
+        },
+        end: () => mend(),
+    };
+}
+
+function clockSet(cluster, name, seconds) {
+    return {
+        subjects: [name],
+        cuts: [],
+        lastsMs: LONG_MS,
+        begin: () => cluster.setClock(name, seconds),
+        end: () => cluster.setClock(name, 0),
+    };
+}
+
+const aboutPostgres = { subjects: [POSTGRES], cuts: [], storeAway: true };
+
+function gatewaysOf(names) {
+    return names.filter((name) => GATEWAYS.includes(name));
+}
+
+function anyPart(random) {
+    return random.of([...GATEWAYS, ...STORES, NATS, POSTGRES]);
+}
+
+/**
+ * @typedef {object} Fault
+ * @property {string[]} subjects
+ * @property {string[]} cuts
+ * @property {boolean} [storeAway]
+ * @property {[number, number]} lastsMs least and most
+ * @property {() => Promise<unknown>} begin
+ * @property {() => Promise<unknown>} end
+ */

@@ -1,0 +1,107 @@
+/**
+ * The nemesis: one or two faults at a time, in an order that a seed decides, with pauses between them.
+ *
+ * Every kind comes once before any comes again.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { within } from '../integration/harness/wait.mjs';
+import { FAULTS } from './faults.mjs';
+
+/** How often a second fault joins the first. */
+const TOGETHER = 0.25;
+
+/** Between the end of a fault and the next, ms. */
+const PAUSE_MS = [300, 2000];
+
+/** All is served again this long after a fault, or it does not heal by itself, ms. */
+const HEALED_MS = 60_000;
+
+export class Nemesis {
+    /** What was, for the checker and the report. @type {object[]} */
+    faults = [];
+    /** What did not heal. @type {string[]} */
+    failures = [];
+    #deck = [];
+
+    /**
+     * @param {object} setup
+     * @param {import('./cluster.mjs').Cluster} setup.cluster
+     * @param {import('./probe.mjs').Probe} setup.probe
+     * @param {import('./random.mjs').Random} setup.random
+     * @param {string[]} setup.kinds of faults, by name
+     * @param {(line: string) => void} setup.log
+     */
+    constructor({ cluster, probe, random, kinds, log }) {
+        Object.assign(this, { cluster, probe, random, kinds, log });
+    }
+
+    /** Makes trouble for so long, and leaves nothing behind. */
+    async rage(durationMs) {
+        const until = Date.now() + durationMs;
+        await this.#isServed();
+        while (Date.now() < until) {
+            const faults = [this.#draw()];
+            if (this.random.chance(TOGETHER)) this.#join(faults);
+            await this.#strike(faults);
+            await sleep(this.random.between(...PAUSE_MS));
+        }
+    }
+
+    /** Waits until all is served, before anything is wrong. */
+    async #isServed() {
+        await within(this.probe.watch(Promise.resolve()), 'the system to serve everyone', HEALED_MS);
+    }
+
+    /** The next fault of the deck. */
+    #draw() {
+        if (this.#deck.length === 0) this.#deck = this.random.shuffled(this.kinds);
+        const kind = this.#deck.pop();
+        const fault = FAULTS[kind](this.cluster, this.random);
+        return { kind, ...fault, lasts: this.random.between(...fault.lastsMs) };
+    }
+
+    /** Adds a second fault, where it is about other parts. */
+    #join(faults) {
+        const second = this.#draw();
+        if (second.subjects.some((subject) => faults[0].subjects.includes(subject))) this.#deck.push(second.kind);
+        else faults.push(second);
+    }
+
+    async #strike(faults) {
+        const isAlone = faults.length === 1;
+        let heal;
+        const healed = new Promise((resolve) => (heal = resolve));
+        const watch = this.probe.watch(healed);
+        watch.catch(() => {}); // told where it is awaited
+        const records = await Promise.all(faults.map((fault) => this.#oneFault(fault, isAlone)));
+        heal();
+        const told = faults.map(({ kind, subjects }) => `${kind} (${subjects.join(', ')})`).join(' and ');
+        try {
+            const { fromBegin, fromEnd } = await within(watch, `all to be served again after ${told}`, HEALED_MS);
+            for (const record of records) if (isAlone) Object.assign(record, { fromBegin, fromEnd });
+            this.log(`${told}: ${seconds(records[0].end - records[0].begin)}; served again after ${seconds(fromEnd)}`);
+        } catch (error) {
+            this.failures.push(error.message);
+            this.log(`${told}: ${error.message}`);
+        }
+    }
+
+    /** From its beginning to its end. */
+    async #oneFault({ kind, subjects, cuts, storeAway = false, lasts, begin, end }, isAlone) {
+        const record = { kind, subjects, cuts, storeAway: storeAway && isAlone, begin: Date.now(), end: Infinity };
+        this.faults.push(record);
+        try {
+            await begin();
+            await Promise.all([sleep(lasts), record.storeAway ? this.probe.readMemory() : null]);
+        } catch (error) {
+            this.failures.push(`${kind} (${subjects.join(', ')}): ${error.message}`);
+        }
+        await end();
+        record.end = Date.now();
+        return record;
+    }
+}
+
+function seconds(ms) {
+    return `${(ms / 1000).toFixed(1)} s`;
+}
