@@ -89,7 +89,8 @@ function dueOf(at, gateway, faults) {
 
 /**
  * Messages of one connection are stored in the order of their first send. One that ended in a chat error may have been
- * dropped, and then counts as sent when it was sent again. What was sent on several connections has no place in any.
+ * dropped, and then counts as sent when it was sent again. What was sent on several connections has no place in any. The
+ * library's own retries send one message at a time, so they keep their order over all connections.
  */
 function checkSenderOrder(verdict, client, room) {
     const ids = new Map();
@@ -115,18 +116,20 @@ function sendsByConnection(client) {
     const connections = new Map();
     const lastOf = new Map(); // by client id
     const connectionsOf = new Map(); // by content
-    for (const [place, { kind, clientId, content, sid }] of client.events.entries()) {
+    let connection = 0; // a session id outlives connections
+    for (const [place, { kind, clientId, content }] of client.events.entries()) {
+        if (kind === 'connect' && !client.retries) connection = place;
         if (kind === 'error' && lastOf.has(clientId)) lastOf.get(clientId).mayBeDropped = true;
         if (kind === 'given_up' && client.retries && lastOf.has(clientId)) lastOf.get(clientId).isOut = true;
         if (kind !== 'send') continue;
-        if (!connections.has(sid)) connections.set(sid, new Map());
-        const messages = connections.get(sid);
+        if (!connections.has(connection)) connections.set(connection, new Map());
+        const messages = connections.get(connection);
         const message = messages.get(content) ?? { places: [], mayBeDropped: true, isOut: false };
         if (message.mayBeDropped) message.places.push(place);
         message.mayBeDropped = false;
         messages.set(content, message);
         lastOf.set(clientId, message);
-        connectionsOf.set(content, (connectionsOf.get(content) ?? new Set()).add(sid));
+        connectionsOf.set(content, (connectionsOf.get(content) ?? new Set()).add(connection));
     }
     return [...connections.values()].map((messages) => {
         const whole = [...messages].filter(([content, { isOut }]) => !isOut && connectionsOf.get(content).size === 1);

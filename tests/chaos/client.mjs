@@ -222,8 +222,7 @@ export class Client {
         const { retries, anonymous } = this.way;
         const socket = this.#socket;
         if (!retries && !socket.connected) return;
-        const sid = retries ? null : socket.id;
-        this.history.write('send', { clientId, content: brief(entry.content), sid });
+        this.history.write('send', { clientId, content: brief(entry.content) });
         if (retries) {
             socket.emit('chat message', entry.content, clientId, (error, ack) => {
                 if (error) this.#giveUp(clientId);

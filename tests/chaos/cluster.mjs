@@ -159,6 +159,8 @@ export class Cluster {
             FAKETIME_TIMESTAMP_FILE: this.#clockFile(name),
             FAKETIME_DONT_FAKE_MONOTONIC: '1',
             FAKETIME_CACHE_DURATION: '1',
+            // Else waits on conditions by the monotonic clock end at once.
+            FAKETIME_FORCE_MONOTONIC_FIX: '0',
             NO_FAKE_STAT: '1',
         };
         return { ...place, preload: FAKETIME, env };

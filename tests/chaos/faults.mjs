@@ -1,12 +1,12 @@
 /**
  * What can go wrong: each kind of fault, how it is made and how it is taken away.
  *
- * A fault of a kind is { subjects, cuts, storeAway, lastsMs, begin, end }:
+ * A fault of a kind is { subjects, cuts, storeAway, lasts, begin, end }:
  *
  *   subjects    parts that it is about; two faults at a time have none in common
  *   cuts        gateways whose connections to clients it may stall or break
  *   storeAway   whether Postgres or every store is away, and all else is well
- *   lastsMs     how long, between the ends of begin() and the beginning of end()
+ *   lasts       how long, between the end of begin() and the beginning of end(): a name of LASTS_MS
  */
 import { eventually } from '../integration/harness/wait.mjs';
 import { GATEWAYS, NATS, POSTGRES, STORES, WITH_CLOCK } from './cluster.mjs';
@@ -16,6 +16,9 @@ import { CLIENTS } from './network.mjs';
 const FAILPOINT_MS = 20_000;
 
 const HOUR_S = 3600;
+
+/** Least and most. What is long may be longer than every deadline: of a send, of NATS's pings, of a statement. */
+export const LASTS_MS = { moment: [0, 0], short: [1000, 4000], long: [2000, 5000], longer: [8000, 14_000] };
 
 /**
  * All kinds. Each makes a fault for a cluster; chance chooses whom it hits.
@@ -52,14 +55,12 @@ export const FAULTS = {
     'clock backwards': (cluster, random) => clockSet(cluster, random.of(WITH_CLOCK), -random.between(1, 48) * HOUR_S),
 };
 
-const SHORT_MS = [1000, 4000];
-const LONG_MS = [3000, 10_000];
 
 function killed(cluster, names) {
     return {
         subjects: names,
         cuts: gatewaysOf(names),
-        lastsMs: SHORT_MS,
+        lasts: 'short',
         begin: () => Promise.all(names.map((name) => cluster.part(name).kill())),
         end: async () => names.forEach((name) => cluster.part(name).start()),
     };
@@ -69,7 +70,7 @@ function frozen(cluster, names) {
     return {
         subjects: names,
         cuts: gatewaysOf(names),
-        lastsMs: LONG_MS,
+        lasts: 'long',
         begin: async () => names.forEach((name) => cluster.part(name).freeze()),
         end: async () => names.forEach((name) => cluster.part(name).thaw()),
     };
@@ -79,7 +80,7 @@ function restarted(cluster, name) {
     return {
         subjects: [name],
         cuts: gatewaysOf([name]),
-        lastsMs: [0, 0],
+        lasts: 'moment',
         begin: () => cluster.part(name).stop(),
         end: async () => cluster.part(name).start(),
     };
@@ -92,7 +93,7 @@ function atFailpoint(cluster, name, what) {
     return {
         subjects: [name],
         cuts: [],
-        lastsMs: what === 'kill' ? SHORT_MS : LONG_MS,
+        lasts: what === 'kill' ? 'short' : 'long',
         begin: async () => {
             part.child.isEndExpected = what === 'kill';
             await cluster.armFailpoint(name, 'store.after_commit', what);
@@ -103,13 +104,13 @@ function atFailpoint(cluster, name, what) {
 }
 
 function postgresAway(cluster, stop) {
-    return { ...aboutPostgres, lastsMs: SHORT_MS, begin: stop, end: () => cluster.postgres.start() };
+    return { ...aboutPostgres, lasts: 'short', begin: stop, end: () => cluster.postgres.start() };
 }
 
 function postgresFrozen(cluster) {
     return {
         ...aboutPostgres,
-        lastsMs: LONG_MS,
+        lasts: 'long',
         begin: () => cluster.postgres.pause(),
         end: () => cluster.postgres.resume(),
     };
@@ -120,7 +121,7 @@ function diskFull(cluster) {
     return {
         ...aboutPostgres,
         storeAway: false,
-        lastsMs: LONG_MS,
+        lasts: 'long',
         begin: () => cluster.fillDisk(),
         end: async () => {
             await cluster.emptyDisk();
@@ -139,7 +140,7 @@ function parted(cluster, random, names, other) {
     return {
         subjects: [...names, other],
         cuts: other === CLIENTS ? gatewaysOf(names) : [],
-        lastsMs: LONG_MS,
+        lasts: 'long',
         begin: async () => {
             for (const name of names) {
                 const pair = isTurned ? [other, name] : [name, other];
@@ -165,7 +166,7 @@ function onCable(name, spoil) {
     return {
         subjects: [name],
         cuts: gatewaysOf([name]),
-        lastsMs: LONG_MS,
+        lasts: 'long',
         begin: async () => {
             mend = await spoil(name);
         },
@@ -177,7 +178,7 @@ function clockSet(cluster, name, seconds) {
     return {
         subjects: [name],
         cuts: [],
-        lastsMs: LONG_MS,
+        lasts: 'long',
         begin: () => cluster.setClock(name, seconds),
         end: () => cluster.setClock(name, 0),
     };
@@ -198,7 +199,7 @@ function anyPart(random) {
  * @property {string[]} subjects
  * @property {string[]} cuts
  * @property {boolean} [storeAway]
- * @property {[number, number]} lastsMs least and most
+ * @property {keyof LASTS_MS} lasts
  * @property {() => Promise<unknown>} begin
  * @property {() => Promise<unknown>} end
  */

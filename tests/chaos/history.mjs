@@ -11,7 +11,7 @@
  * | `refusal` | `gateway, message` | a CONNECT_ERROR, from which clients do not come back |
  * | `message` | `id, epoch, from, content, clientId` | |
  * | `gap` | `from, to, reason` | |
- * | `send` | `clientId, content, sid` | each time that it was emitted; `sid` null where the library sends it when it can |
+ * | `send` | `clientId, content` | each time that it was emitted; with `retries`, once, and the library sends it when it can |
  * | `ack` | `clientId, status, id, duplicate, code` | |
  * | `error` | `clientId, code` | a chat error |
  * | `given_up` | `clientId` | will not be sent again |

@@ -5,16 +5,16 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { within } from '../integration/harness/wait.mjs';
-import { FAULTS } from './faults.mjs';
+import { FAULTS, LASTS_MS } from './faults.mjs';
 
 /** How often a second fault joins the first. */
 const TOGETHER = 0.25;
 
+/** How often a long fault is a longer one. */
+const LONGER = 0.25;
+
 /** Between the end of a fault and the next, ms. */
 const PAUSE_MS = [300, 2000];
-
-/** All is served again this long after a fault, or it does not heal by itself, ms. */
-const HEALED_MS = 60_000;
 
 export class Nemesis {
     /** What was, for the checker and the report. @type {object[]} */
@@ -29,10 +29,11 @@ export class Nemesis {
      * @param {import('./probe.mjs').Probe} setup.probe
      * @param {import('./random.mjs').Random} setup.random
      * @param {string[]} setup.kinds of faults, by name
+     * @param {number} setup.patienceMs all is served again this long after a fault, or it does not heal by itself
      * @param {(line: string) => void} setup.log
      */
-    constructor({ cluster, probe, random, kinds, log }) {
-        Object.assign(this, { cluster, probe, random, kinds, log });
+    constructor({ cluster, probe, random, kinds, patienceMs, log }) {
+        Object.assign(this, { cluster, probe, random, kinds, patienceMs, log });
     }
 
     /** Makes trouble for so long, and leaves nothing behind. */
@@ -49,7 +50,7 @@ export class Nemesis {
 
     /** Waits until all is served, before anything is wrong. */
     async #isServed() {
-        await within(this.probe.watch(Promise.resolve()), 'the system to serve everyone', HEALED_MS);
+        await within(this.probe.watch(Promise.resolve()), 'the system to serve everyone', this.patienceMs);
     }
 
     /** The next fault of the deck. */
@@ -57,7 +58,8 @@ export class Nemesis {
         if (this.#deck.length === 0) this.#deck = this.random.shuffled(this.kinds);
         const kind = this.#deck.pop();
         const fault = FAULTS[kind](this.cluster, this.random);
-        return { kind, ...fault, lasts: this.random.between(...fault.lastsMs) };
+        const lasts = fault.lasts === 'long' && this.random.chance(LONGER) ? 'longer' : fault.lasts;
+        return { kind, ...fault, lastsMs: this.random.between(...LASTS_MS[lasts]) };
     }
 
     /** Adds a second fault, where it is about other parts. */
@@ -77,7 +79,7 @@ export class Nemesis {
         heal();
         const told = faults.map(({ kind, subjects }) => `${kind} (${subjects.join(', ')})`).join(' and ');
         try {
-            const { fromBegin, fromEnd } = await within(watch, `all to be served again after ${told}`, HEALED_MS);
+            const { fromBegin, fromEnd } = await within(watch, `all to be served again after ${told}`, this.patienceMs);
             for (const record of records) if (isAlone) Object.assign(record, { fromBegin, fromEnd });
             this.log(`${told}: ${seconds(records[0].end - records[0].begin)}; served again after ${seconds(fromEnd)}`);
         } catch (error) {
@@ -87,12 +89,12 @@ export class Nemesis {
     }
 
     /** From its beginning to its end. */
-    async #oneFault({ kind, subjects, cuts, storeAway = false, lasts, begin, end }, isAlone) {
+    async #oneFault({ kind, subjects, cuts, storeAway = false, lastsMs, begin, end }, isAlone) {
         const record = { kind, subjects, cuts, storeAway: storeAway && isAlone, begin: Date.now(), end: Infinity };
         this.faults.push(record);
         try {
             await begin();
-            await Promise.all([sleep(lasts), record.storeAway ? this.probe.readMemory() : null]);
+            await Promise.all([sleep(lastsMs), record.storeAway ? this.probe.readMemory() : null]);
         } catch (error) {
             this.failures.push(`${kind} (${subjects.join(', ')}): ${error.message}`);
         }

@@ -13,9 +13,6 @@ import { Random } from './random.mjs';
 
 export const PROBE_ROOM = 'probe';
 
-/** The longest that a round is waited for: all must have healed long before, ms. */
-const ROUND_MS = 60_000;
-
 /** Between two rounds, ms. */
 const BREATH_MS = 20;
 
@@ -34,10 +31,11 @@ export class Probe extends Changes {
     /**
      * @param {string} folder of the histories
      * @param {Record<string, string>} gateways address by name
+     * @param {number} patienceMs the longest that anything is waited for
      */
-    constructor(folder, gateways) {
+    constructor(folder, gateways, patienceMs) {
         super();
-        this.gateways = gateways;
+        Object.assign(this, { gateways, patienceMs });
         for (const [gateway, url] of Object.entries(gateways)) {
             const name = `probe of ${gateway}`;
             const history = new History(historyFile(folder, name));
@@ -89,13 +87,13 @@ export class Probe extends Changes {
     async leave(head) {
         const clients = [...this.clients.values()];
         const isComplete = () => clients.every((client) => client.position >= head && client.pending.size === 0);
-        await this.until(isComplete, 'the probe to have everything', ROUND_MS).catch(() => {});
+        await this.until(isComplete, 'the probe to have everything', this.patienceMs).catch(() => {});
         for (const client of clients) await client.leave(client.position >= head);
     }
 
     async #round() {
         const clients = [...this.clients.values()];
-        await this.until(() => clients.every(({ isConnected }) => isConnected), 'the probe to be connected', ROUND_MS);
+        await this.until(() => clients.every(({ isConnected }) => isConnected), 'the probe to be connected', this.patienceMs);
         for (const set of [this.#acknowledged, ...this.#seen.values()]) set.clear();
         const said = clients.map((client) => {
             const content = `${client.name} says ${++this.#said}`;
@@ -104,7 +102,7 @@ export class Probe extends Changes {
         const isOver = () =>
             said.every(({ clientId }) => this.#acknowledged.has(clientId)) &&
             [...this.#seen.values()].every((seen) => said.every(({ content }) => seen.has(content)));
-        await this.until(isOver, 'a round of the probe', ROUND_MS);
+        await this.until(isOver, 'a round of the probe', this.patienceMs);
     }
 
     async #readMemoryOf(gateway) {

@@ -6,6 +6,7 @@
  *   --seed N           decides the schedule of faults and what the clients would like to do
  *   --clients N
  *   --faults A,B       only these kinds
+ *   --patience S       the longest that the system may take to serve everyone again, and everyone to have everything
  */
 import { fork } from 'node:child_process';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
@@ -26,9 +27,6 @@ import { comebacks, reportOf } from './report.mjs';
 /** Processes that the clients are spread over. */
 const CROWDS = 2;
 
-/** The longest that everyone may take, after the last fault, to have all acknowledged and all received, ms. */
-const SETTLE_MS = 90_000;
-
 /** How often memory is looked at, ms. */
 const SAMPLE_MS = 1000;
 
@@ -44,8 +42,11 @@ const { values: wishes } = parseArgs({
         seed: { type: 'string', default: String(Math.floor(Math.random() * 1e9)) },
         clients: { type: 'string', default: '60' },
         faults: { type: 'string', default: '' },
+        patience: { type: 'string', default: '90' },
     },
 });
+
+const PATIENCE_MS = Number(wishes.patience) * 1000;
 
 /** A process full of clients, that can be asked. */
 class Crowd {
@@ -116,7 +117,7 @@ async function settle(cluster, crowds, probe, failures) {
         told = await Promise.all(crowds.map((crowd) => crowd.ask('status')));
         return told.every(({ pending }) => pending === 0);
     };
-    await eventually(isQuiet, () => `all to be acknowledged: ${JSON.stringify(told)}`, SETTLE_MS).catch((error) =>
+    await eventually(isQuiet, () => `all to be acknowledged: ${JSON.stringify(told)}`, PATIENCE_MS).catch((error) =>
         failures.push(error.message),
     );
     const heads = await readHeads(cluster);
@@ -124,7 +125,7 @@ async function settle(cluster, crowds, probe, failures) {
         told = await Promise.all(crowds.map((crowd) => crowd.ask('status', { heads })));
         return told.every(({ behind }) => behind.length === 0);
     };
-    await eventually(isComplete, () => `everyone to have everything: ${JSON.stringify(told)}`, SETTLE_MS).catch((error) =>
+    await eventually(isComplete, () => `everyone to have everything: ${JSON.stringify(told)}`, PATIENCE_MS).catch((error) =>
         failures.push(error.message),
     );
     await Promise.all(crowds.map((crowd) => crowd.ask('leave', { heads })));
@@ -186,9 +187,9 @@ async function spoil(cluster, { folder, histories, seed, seconds, kinds }) {
         const these = people.filter((_, i) => i % CROWDS === n);
         return new Crowd({ seed: seed + 1000 * (n + 1), folder, gateways, people: these });
     });
-    const probe = new Probe(folder, gateways);
+    const probe = new Probe(folder, gateways, PATIENCE_MS);
     const stopSampling = sampleMemory(cluster);
-    const nemesis = new Nemesis({ cluster, probe, random: new Random(seed), kinds, log: say });
+    const nemesis = new Nemesis({ cluster, probe, random: new Random(seed), kinds, patienceMs: PATIENCE_MS, log: say });
     await nemesis.rage(seconds * 1000);
 
     say('all faults are over; everyone settles');
