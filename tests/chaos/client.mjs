@@ -15,6 +15,7 @@ import { brief } from './history.mjs';
  * retries      the library sends again, one message at a time; else the client does, many at a time
  * anonymous    no client ids: nothing is sent again
  * echo         false: one's own messages do not come back
+ * balanced     through a load balancer that leads each request to another gateway
  * readsInBursts
  */
 export const WAYS = {
@@ -27,6 +28,8 @@ export const WAYS = {
     bursts: { transports: ['websocket'], readsInBursts: true },
     fresh: { transports: ['websocket'], fresh: true },
     anonymous: { anonymous: true },
+    balanced: { balanced: true },
+    'balanced-polling': { balanced: true, transports: ['polling'] },
 };
 
 /** Mean time between what a client does, ms. */

@@ -6,7 +6,9 @@
  *   leave, heads    everyone leaves, and all is written
  */
 import path from 'node:path';
+import { Balancer } from './balancer.mjs';
 import { Client, WAYS } from './client.mjs';
+import { BALANCER } from './faults.mjs';
 import { History } from './history.mjs';
 import { Random } from './random.mjs';
 
@@ -28,11 +30,13 @@ export function historyFile(folder, name) {
     return path.join(folder, 'histories', `${name.replace(/ /g, '-')}.ndjson`);
 }
 
-function serve({ seed, folder, gateways, people }) {
+async function serve({ seed, folder, gateways, people }) {
+    const balancer = await Balancer.open(Object.values(gateways));
     const clients = people.map((person, i) => {
         const random = new Random(seed + i);
         const history = new History(historyFile(folder, person.name));
-        return new Client({ ...person, gateways, random, history });
+        const doors = WAYS[person.way].balanced ? { [BALANCER]: balancer.url } : gateways;
+        return new Client({ ...person, gateways: doors, random, history });
     });
     const isBehind = (client, heads) => client.position < (heads[client.room] ?? 0);
     const answers = {
@@ -55,4 +59,4 @@ function serve({ seed, folder, gateways, people }) {
     for (const client of clients) client.live();
 }
 
-if (process.send && process.argv[1] === import.meta.filename) serve(JSON.parse(process.argv[2]));
+if (process.send && process.argv[1] === import.meta.filename) await serve(JSON.parse(process.argv[2]));

@@ -4,7 +4,8 @@
  * A fault of a kind is { subjects, cuts, storeAway, lasts, begin, end }:
  *
  *   subjects    parts that it is about; two faults at a time have none in common
- *   cuts        gateways whose connections to clients it may stall or break
+ *   cuts        gateways whose connections to clients it may stall or break; BALANCER for those that come through one: their
+ *               requests go to every gateway, and over NATS from one to the other
  *   storeAway   whether Postgres or every store is away, and all else is well
  *   lasts       how long, between the end of begin() and the beginning of end(): a name of LASTS_MS
  */
@@ -14,6 +15,9 @@ import { CLIENTS } from './network.mjs';
 
 /** The longest that a store takes to come by a failpoint, ms. */
 const FAILPOINT_MS = 20_000;
+
+/** The name, among the gateways, of the load balancer that leads to all of them. */
+export const BALANCER = 'balancer';
 
 const HOUR_S = 3600;
 
@@ -59,7 +63,7 @@ export const FAULTS = {
 function killed(cluster, names) {
     return {
         subjects: names,
-        cuts: gatewaysOf(names),
+        cuts: cutsOf(names),
         lasts: 'short',
         begin: () => Promise.all(names.map((name) => cluster.part(name).kill())),
         end: async () => names.forEach((name) => cluster.part(name).start()),
@@ -69,7 +73,7 @@ function killed(cluster, names) {
 function frozen(cluster, names) {
     return {
         subjects: names,
-        cuts: gatewaysOf(names),
+        cuts: cutsOf(names),
         lasts: 'long',
         begin: async () => names.forEach((name) => cluster.part(name).freeze()),
         end: async () => names.forEach((name) => cluster.part(name).thaw()),
@@ -79,7 +83,7 @@ function frozen(cluster, names) {
 function restarted(cluster, name) {
     return {
         subjects: [name],
-        cuts: gatewaysOf([name]),
+        cuts: cutsOf([name]),
         lasts: 'moment',
         begin: () => cluster.part(name).stop(),
         end: async () => cluster.part(name).start(),
@@ -139,7 +143,7 @@ function parted(cluster, random, names, other) {
     let ends = [];
     return {
         subjects: [...names, other],
-        cuts: other === CLIENTS ? gatewaysOf(names) : [],
+        cuts: other === CLIENTS ? cutsOf(names) : cutsOf(names).filter((name) => name === BALANCER),
         lasts: 'long',
         begin: async () => {
             for (const name of names) {
@@ -165,7 +169,7 @@ function onCable(name, spoil) {
     let mend;
     return {
         subjects: [name],
-        cuts: gatewaysOf([name]),
+        cuts: cutsOf([name]),
         lasts: 'long',
         begin: async () => {
             mend = await spoil(name);
@@ -186,8 +190,10 @@ function clockSet(cluster, name, seconds) {
 
 const aboutPostgres = { subjects: [POSTGRES], cuts: [], storeAway: true };
 
-function gatewaysOf(names) {
-    return names.filter((name) => GATEWAYS.includes(name));
+/** What faults of these parts themselves cut. Stores and Postgres: nothing. */
+function cutsOf(names) {
+    const gateways = names.filter((name) => GATEWAYS.includes(name));
+    return gateways.length > 0 || names.includes(NATS) ? [...gateways, BALANCER] : [];
 }
 
 function anyPart(random) {

@@ -50,7 +50,7 @@ export class Nemesis {
 
     /** Waits until all is served, before anything is wrong. */
     async #isServed() {
-        await within(this.probe.watch(Promise.resolve()), 'the system to serve everyone', this.patienceMs);
+        await within(this.probe.watch(Promise.resolve(), Promise.resolve()), 'the system to serve everyone', this.patienceMs);
     }
 
     /** The next fault of the deck. */
@@ -71,12 +71,11 @@ export class Nemesis {
 
     async #strike(faults) {
         const isAlone = faults.length === 1;
-        let heal;
-        const healed = new Promise((resolve) => (heal = resolve));
-        const watch = this.probe.watch(healed);
+        const [inPlace, healed] = [signal(), signal()];
+        const watch = this.probe.watch(inPlace, healed);
         watch.catch(() => {}); // told where it is awaited
-        const records = await Promise.all(faults.map((fault) => this.#oneFault(fault, isAlone)));
-        heal();
+        const records = await Promise.all(faults.map((fault) => this.#oneFault(fault, isAlone, inPlace)));
+        healed.give();
         const told = faults.map(({ kind, subjects }) => `${kind} (${subjects.join(', ')})`).join(' and ');
         try {
             const { fromBegin, fromEnd } = await within(watch, `all to be served again after ${told}`, this.patienceMs);
@@ -89,11 +88,12 @@ export class Nemesis {
     }
 
     /** From its beginning to its end. */
-    async #oneFault({ kind, subjects, cuts, storeAway = false, lastsMs, begin, end }, isAlone) {
+    async #oneFault({ kind, subjects, cuts, storeAway = false, lastsMs, begin, end }, isAlone, inPlace) {
         const record = { kind, subjects, cuts, storeAway: storeAway && isAlone, begin: Date.now(), end: Infinity };
         this.faults.push(record);
         try {
             await begin();
+            inPlace.give();
             await Promise.all([sleep(lastsMs), record.storeAway ? this.probe.readMemory() : null]);
         } catch (error) {
             this.failures.push(`${kind} (${subjects.join(', ')}): ${error.message}`);
@@ -102,6 +102,13 @@ export class Nemesis {
         record.end = Date.now();
         return record;
     }
+}
+
+/** A promise that is kept by its give(). */
+function signal() {
+    let give;
+    const promise = new Promise((resolve) => (give = resolve));
+    return Object.assign(promise, { give });
 }
 
 function seconds(ms) {

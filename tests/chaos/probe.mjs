@@ -59,21 +59,25 @@ export class Probe extends Changes {
     /**
      * Goes round by round until one is over that began when nothing was wrong any more.
      *
-     * @param {Promise<void>} healed
-     * @returns {Promise<{fromBegin: number | null, fromEnd: number}>} ms from now until a first round was over, null
-     *     where that was not before the end; and from the end until a round was over that began after it
+     * @param {Promise<void>} inPlace when the fault is there
+     * @param {Promise<void>} healed when it is gone
+     * @returns {Promise<{fromBegin: number, fromEnd: number}>} ms from now until a round was over that began when the
+     *     fault was there; and from the fault's end until one was over that began after it
      */
-    async watch(healed) {
+    async watch(inPlace, healed) {
         const began = performance.now();
+        let isThere = false;
         let ended = null;
         let fromBegin = null;
+        inPlace.then(() => (isThere = true));
         healed.then(() => (ended = performance.now()));
         for (;;) {
-            const isHealed = ended !== null;
+            const wasThere = isThere;
+            const wasHealed = ended !== null;
             await this.#round();
             const now = performance.now();
-            fromBegin ??= now - began;
-            if (isHealed) return { fromBegin, fromEnd: now - ended };
+            if (wasThere) fromBegin ??= now - began;
+            if (wasHealed) return { fromBegin, fromEnd: now - ended };
             await new Promise((resolve) => setTimeout(resolve, BREATH_MS));
         }
     }
