@@ -59,6 +59,8 @@ export class Client {
     #said = 0;
     #timers = new Set();
     #ownHead = 0;
+    /** Where it is away: what brings it back. @type {(() => void) | null} */
+    #comeBack = null;
 
     /**
      * @param {object} setup
@@ -96,6 +98,7 @@ export class Client {
     /** Says nothing new, and stays. */
     settle() {
         this.#isTalking = false;
+        this.#return();
     }
 
     /** Newest id that it has, also of its own messages that do not come back. */
@@ -207,7 +210,7 @@ export class Client {
         socket.off();
         socket.disconnect();
         if (this.way.retries) for (const clientId of [...this.pending.keys()]) this.#giveUp(clientId);
-        if (!this.#isOver) this.#after(this.random.between(100, 1000), () => this.#connect());
+        if (!this.#isOver) this.#stayAway(() => this.#connect());
     }
 
     #talk() {
@@ -280,8 +283,21 @@ export class Client {
         else if (how === 1 && !this.way.fresh) {
             const socket = this.#socket;
             socket.disconnect();
-            this.#after(this.random.between(100, 3000), () => socket.connect());
+            this.#stayAway(() => socket.connect());
         } else engine.close();
+    }
+
+    /** Some stay away so long that they miss more than memory holds, or more than they will get; all come to the end. */
+    #stayAway(comeBack) {
+        const long = this.#isTalking && this.random.chance(0.1);
+        this.#comeBack = comeBack;
+        this.#after(long ? this.random.between(10_000, 40_000) : this.random.between(100, 2000), () => this.#return());
+    }
+
+    #return() {
+        const comeBack = this.#comeBack;
+        this.#comeBack = null;
+        comeBack?.();
     }
 
     /** Reads nothing for a while, though it is there. */

@@ -37,7 +37,10 @@ const FAKETIME = ['x86_64-linux-gnu', 'aarch64-linux-gnu']
 /** Of the file system of Postgres. */
 const DISK_BYTES = 1024 * 1024 * 1024;
 
-/** The log of messages in each gateway's memory is small, so that pages are read from the store all the time. */
+/**
+ * The log of messages in each gateway's memory is small, so that pages are read from the store, and so is what is sent to
+ * who comes back, so that there are gaps.
+ */
 const GATEWAY_ENV = {
     HOST: '0.0.0.0',
     PING_INTERVAL: '5s',
@@ -45,6 +48,7 @@ const GATEWAY_ENV = {
     DRAIN: '1s',
     LOG_BYTES_MAX: '16MiB',
     ROOM_LOG_BYTES_MAX: '64KiB',
+    RECOVERY_MAX: '200',
 };
 
 const POSTGRES_CONFIGURATION = `

@@ -15,7 +15,7 @@ export function reportOf({ seed, seconds, clients, traffic, verdict, faults, fai
         `# Chaos, seed ${seed}`,
         '',
         `${seconds} s of faults, ${clients} clients, ${traffic.stored} messages stored, ${traffic.acknowledged} acknowledged, ` +
-            `${traffic.delivered} delivered, ${traffic.connects} connections.`,
+            `${traffic.delivered} delivered, ${traffic.connects} connections, ${traffic.gaps} gaps told.`,
         '',
         '| promise | | looked at | violations |',
         '|---|---|---|---|',
