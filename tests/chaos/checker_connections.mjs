@@ -21,9 +21,11 @@ export function checkConnections(verdict, client, faults) {
                 gateway = event.gateway;
                 break;
             case 'disconnect':
+                if (gateway === null) break; // it had not joined
                 verdict.count('P8');
                 if (!event.own && !isExcused(event.at, gateway, faults))
                     broken(event, 'a connection ended though nothing had happened to its gateway', { gateway, event });
+                gateway = null;
                 break;
             case 'refusal':
                 broken(event, 'refused with a CONNECT_ERROR, from which clients do not come back', { event });

@@ -199,8 +199,8 @@ export class Client {
     }
 
     #onConnectError(socket, error) {
-        // Where the transport failed, the library tries again by itself, if it is let.
-        const isRefused = socket.io._readyState === 'open';
+        // Where only the transport failed, the library tries again by itself, if it is let.
+        const isRefused = !socket.active;
         if (isRefused) this.history.write('refusal', { gateway: this.#gateway(), message: error.message });
         else if (this.way.fresh) this.#comeAgain(socket);
     }
