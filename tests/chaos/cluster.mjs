@@ -141,7 +141,7 @@ export class Cluster {
         await mkdir(cluster.logs, { recursive: true });
         cluster.network = await Network.create([...GATEWAYS, ...STORES, NATS, POSTGRES]);
         for (const name of WITH_CLOCK) await cluster.setClock(name, 0);
-        await cluster.#startPostgres();
+        await cluster.#makePostgres();
         await cluster.#startParts();
         return cluster;
     }
@@ -178,6 +178,12 @@ export class Cluster {
     /** The next time that a store passes this point, it does as told: base/failpoint.h. */
     async armFailpoint(store, point, what) {
         await putFile(path.join(this.#failpoints(store), point), what);
+    }
+
+    /** Starts Postgres again. */
+    async startPostgres() {
+        await this.keepLog(this.postgres.child);
+        await this.postgres.start();
     }
 
     /** The disk of Postgres has not a byte left. */
@@ -229,7 +235,7 @@ export class Cluster {
         await this.keepLog(this.postgres.child);
     }
 
-    async #startPostgres() {
+    async #makePostgres() {
         await mkdir(this.#disk);
         await run('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'parley-chaos', this.#disk]);
         this.postgres = await Postgres.start(this.#disk, {

@@ -48,6 +48,7 @@ export const FAULTS = {
     'Postgres stopped': (cluster) => postgresAway(cluster, () => cluster.postgres.stop()),
     'Postgres frozen': postgresFrozen,
     'disk of Postgres full': diskFull,
+    'disk and log of Postgres full': logFull,
     'gateway and NATS parted': (cluster, random) => parted(cluster, random, [random.of(GATEWAYS)], NATS),
     'gateway and clients parted': (cluster, random) => parted(cluster, random, [random.of(GATEWAYS)], CLIENTS),
     'store and NATS parted': (cluster, random) => parted(cluster, random, [random.of(STORES)], NATS),
@@ -108,7 +109,7 @@ function atFailpoint(cluster, name, what) {
 }
 
 function postgresAway(cluster, stop) {
-    return { ...aboutPostgres, lasts: 'short', begin: stop, end: () => cluster.postgres.start() };
+    return { ...aboutPostgres, lasts: 'short', begin: stop, end: () => cluster.startPostgres() };
 }
 
 function postgresFrozen(cluster) {
@@ -120,7 +121,7 @@ function postgresFrozen(cluster) {
     };
 }
 
-/** It may go on for a while with what it has allocated; then it fails statements, or gives up altogether. */
+/** It goes on for a while with what it has allocated, then its statements fail. */
 function diskFull(cluster) {
     return {
         ...aboutPostgres,
@@ -130,9 +131,24 @@ function diskFull(cluster) {
         end: async () => {
             await cluster.emptyDisk();
             await eventually(async () => {
-                if (!cluster.postgres.child.isRunning) await cluster.postgres.start();
+                if (!cluster.postgres.child.isRunning) await cluster.startPostgres();
                 return cluster.postgres.rows('SELECT 1');
             }, 'Postgres to answer with room on its disk');
+        },
+    };
+}
+
+/** Nor is there room for its log, without which it gives up altogether. */
+function logFull(cluster) {
+    return {
+        ...diskFull(cluster),
+        storeAway: true,
+        begin: async () => {
+            await cluster.fillDisk();
+            await eventually(async () => {
+                const written = cluster.postgres.rows("SELECT pg_logical_emit_message(false, 'chaos', repeat('x', 1000000))");
+                return written.then(() => false, () => true);
+            }, 'Postgres to have no room for its log');
         },
     };
 }
