@@ -33,8 +33,8 @@ export const WAYS = {
 };
 
 /** Mean time between what a client does, ms. */
-const TALK_MS = 2000;
-const DROP_MS = 20_000;
+const TALK_MS = 1000;
+const DROP_MS = 8000;
 const READ_MS = 8000;
 
 /** A message that nobody answered while the connection lived is sent again after this, ms: far above SEND_DEADLINE. */

@@ -188,8 +188,12 @@ export class Cluster {
 
     /** The disk of Postgres has not a byte left. */
     async fillDisk() {
-        const { blocks, bfree, bsize } = await statfs(this.#disk);
-        await this.#resizeDisk((blocks - bfree) * bsize);
+        const shrink = async () => {
+            const { blocks, bfree, bsize } = await statfs(this.#disk);
+            await this.#resizeDisk((blocks - bfree) * bsize);
+            return true;
+        };
+        await eventually(shrink, 'nothing to be written while the disk gets smaller');
     }
 
     async emptyDisk() {
