@@ -191,26 +191,27 @@ export class Client {
     }
 
     #onDisconnect(socket, reason) {
-        this.history.write('disconnect', { gateway: this.#gateway(), reason, own: this.#isLeaving });
+        const own = this.#isLeaving;
+        this.history.write('disconnect', { gateway: this.#gateway(), reason, own });
         this.#isLeaving = false;
         for (const entry of this.pending.values()) clearTimeout(entry.timer);
         if (this.way.anonymous) for (const clientId of [...this.pending.keys()]) this.#giveUp(clientId);
-        if (this.way.fresh) this.#comeAgain(socket);
+        if (this.way.fresh) this.#comeAgain(socket, own);
     }
 
     #onConnectError(socket, error) {
         // Where only the transport failed, the library tries again by itself, if it is let.
         const isRefused = !socket.active;
         if (isRefused) this.history.write('refusal', { gateway: this.#gateway(), message: error.message });
-        else if (this.way.fresh) this.#comeAgain(socket);
+        else if (this.way.fresh) this.#comeAgain(socket, false);
     }
 
     /** The page is opened again: what the old one's library had not delivered is lost with it. */
-    #comeAgain(socket) {
+    #comeAgain(socket, own) {
         socket.off();
         socket.disconnect();
         if (this.way.retries) for (const clientId of [...this.pending.keys()]) this.#giveUp(clientId);
-        if (!this.#isOver) this.#stayAway(() => this.#connect());
+        if (!this.#isOver) this.#stayAway(() => this.#connect(), own);
     }
 
     #talk() {
@@ -283,13 +284,13 @@ export class Client {
         else if (how === 1 && !this.way.fresh) {
             const socket = this.#socket;
             socket.disconnect();
-            this.#stayAway(() => socket.connect());
+            this.#stayAway(() => socket.connect(), true);
         } else engine.close();
     }
 
-    /** Some stay away so long that they miss more than memory holds, or more than they will get; all come to the end. */
-    #stayAway(comeBack) {
-        const long = this.#isTalking && this.random.chance(0.1);
+    /** Some who left stay away so long that they miss more than memory holds, or than they will get; all come to the end. */
+    #stayAway(comeBack, own) {
+        const long = own && this.#isTalking && this.random.chance(0.1);
         this.#comeBack = comeBack;
         this.#after(long ? this.random.between(10_000, 40_000) : this.random.between(100, 2000), () => this.#return());
     }

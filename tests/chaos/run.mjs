@@ -203,6 +203,7 @@ async function spoil(cluster, { folder, histories, seed, seconds, kinds }) {
     const files = await readdir(histories);
     const all = () => readHistories(histories, files);
     const verdict = check({ histories: all(), rooms, faults, memory });
+    for (const [promise, times] of Object.entries(verdict.checked)) if (times === 0) failures.push(`${promise} was not looked at`);
     const { misdeeds } = cluster;
     const traffic = trafficOf(all(), rooms);
     const back = comebacks(all(), faults);
