@@ -1,9 +1,10 @@
 /**
  * What can go wrong: each kind of fault, how it is made and how it is taken away.
  *
- * A fault of a kind is { subjects, cuts, storeAway, lasts, begin, end }:
+ * A fault of a kind is { subjects, detail, cuts, storeAway, lasts, begin, end }:
  *
  *   subjects    parts that it is about; two faults at a time have none in common
+ *   detail      what else chance decided, for people
  *   cuts        gateways whose connections to clients it may stall or break; BALANCER for those that come through one: their
  *               requests go to every gateway, and over NATS from one to the other
  *   storeAway   whether Postgres or every store is away, and all else is well
@@ -159,6 +160,7 @@ function parted(cluster, random, names, other) {
     let ends = [];
     return {
         subjects: [...names, other],
+        detail: isOneWay ? 'one way' : '',
         cuts: other === CLIENTS ? cutsOf(names) : cutsOf(names).filter((name) => name === BALANCER),
         lasts: 'long',
         begin: async () => {
@@ -173,18 +175,19 @@ function parted(cluster, random, names, other) {
 
 function packetsLost(cluster, random) {
     const probability = random.of([0.02, 0.1, 0.25]);
-    return onCable(anyPart(random), (name) => cluster.network.lose(name, probability));
+    return onCable(anyPart(random), `1 of ${1 / probability}`, (name) => cluster.network.lose(name, probability));
 }
 
 function slowCable(cluster, random) {
     const kbit = random.of([128, 512, 2048]);
-    return onCable(anyPart(random), (name) => cluster.network.slow(name, kbit));
+    return onCable(anyPart(random), `${kbit} kbit/s`, (name) => cluster.network.slow(name, kbit));
 }
 
-function onCable(name, spoil) {
+function onCable(name, detail, spoil) {
     let mend;
     return {
         subjects: [name],
+        detail,
         cuts: cutsOf([name]),
         lasts: 'long',
         begin: async () => {
@@ -197,6 +200,7 @@ function onCable(name, spoil) {
 function clockSet(cluster, name, seconds) {
     return {
         subjects: [name],
+        detail: `${Math.abs(seconds) / HOUR_S} h`,
         cuts: [],
         lasts: 'long',
         begin: () => cluster.setClock(name, seconds),
@@ -219,6 +223,7 @@ function anyPart(random) {
 /**
  * @typedef {object} Fault
  * @property {string[]} subjects
+ * @property {string} [detail]
  * @property {string[]} cuts
  * @property {boolean} [storeAway]
  * @property {keyof LASTS_MS} lasts

@@ -76,7 +76,7 @@ export class Nemesis {
         watch.catch(() => {}); // told where it is awaited
         const records = await Promise.all(faults.map((fault) => this.#oneFault(fault, isAlone, inPlace)));
         healed.give();
-        const told = faults.map(({ kind, subjects }) => `${kind} (${subjects.join(', ')})`).join(' and ');
+        const told = faults.map(nameOf).join(' and ');
         try {
             const { fromBegin, fromEnd } = await within(watch, `all to be served again after ${told}`, this.patienceMs);
             for (const record of records) if (isAlone) Object.assign(record, { fromBegin, fromEnd });
@@ -88,15 +88,16 @@ export class Nemesis {
     }
 
     /** From its beginning to its end. */
-    async #oneFault({ kind, subjects, cuts, storeAway = false, lastsMs, begin, end }, isAlone, inPlace) {
-        const record = { kind, subjects, cuts, storeAway: storeAway && isAlone, begin: Date.now(), end: Infinity };
+    async #oneFault(fault, isAlone, inPlace) {
+        const { kind, subjects, detail, cuts, storeAway = false, lastsMs, begin, end } = fault;
+        const record = { kind, subjects, detail, cuts, storeAway: storeAway && isAlone, begin: Date.now(), end: Infinity };
         this.faults.push(record);
         try {
             await begin();
             inPlace.give();
             await Promise.all([sleep(lastsMs), record.storeAway ? this.probe.readMemory() : null]);
         } catch (error) {
-            this.failures.push(`${kind} (${subjects.join(', ')}): ${error.message}`);
+            this.failures.push(`${nameOf(fault)}: ${error.message}`);
         }
         await end();
         record.end = Date.now();
@@ -109,6 +110,10 @@ function signal() {
     let give;
     const promise = new Promise((resolve) => (give = resolve));
     return Object.assign(promise, { give });
+}
+
+function nameOf({ kind, subjects, detail }) {
+    return `${kind} (${[...subjects, detail].filter(Boolean).join(', ')})`;
 }
 
 function seconds(ms) {
