@@ -7,9 +7,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { within } from '../integration/harness/wait.mjs';
 import { FAULTS, LASTS_MS } from './faults.mjs';
 
-/** How often a second fault joins the first. */
-const TOGETHER = 0.25;
-
 /** How often a long fault is a longer one. */
 const LONGER = 0.25;
 
@@ -29,11 +26,12 @@ export class Nemesis {
      * @param {import('./probe.mjs').Probe} setup.probe
      * @param {import('./random.mjs').Random} setup.random
      * @param {string[]} setup.kinds of faults, by name
+     * @param {number} setup.together how often a second fault joins the first
      * @param {number} setup.patienceMs all is served again this long after a fault, or it does not heal by itself
      * @param {(line: string) => void} setup.log
      */
-    constructor({ cluster, probe, random, kinds, patienceMs, log }) {
-        Object.assign(this, { cluster, probe, random, kinds, patienceMs, log });
+    constructor({ cluster, probe, random, kinds, together, patienceMs, log }) {
+        Object.assign(this, { cluster, probe, random, kinds, together, patienceMs, log });
     }
 
     /** Makes trouble for so long, and leaves nothing behind. */
@@ -42,7 +40,7 @@ export class Nemesis {
         await this.#isServed();
         while (Date.now() < until) {
             const faults = [this.#draw()];
-            if (this.random.chance(TOGETHER)) this.#join(faults);
+            if (this.random.chance(this.together)) this.#join(faults);
             await this.#strike(faults);
             await sleep(this.random.between(...PAUSE_MS));
         }

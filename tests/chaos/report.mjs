@@ -59,31 +59,57 @@ function faultRows(faults) {
 
 function backRows(back) {
     if (back.length === 0) return [];
-    const ms = back.map(({ ms: time }) => time);
+    const connected = back.map(({ connectedMs }) => connectedMs);
+    const complete = back.map(({ completeMs }) => completeMs);
     return [
-        `Clients of a gateway that was killed: ${back.length} came back, connected again in ${told(median(ms))} (median), ` +
-            `${told(Math.max(...ms))} (worst).`,
+        `Clients of a gateway that was killed: ${back.length} came back, connected again in ${told(median(connected))} (median), ` +
+            `${told(Math.max(...connected))} (worst), and had all that anyone else had then in ${told(median(complete))} ` +
+            `(median), ${told(Math.max(...complete))} (worst).`,
         '',
     ];
 }
 
-/** How long clients of killed gateways took to be back. @returns {{client: string, ms: number}[]} */
+/**
+ * How long clients of killed gateways took to be back, and to have what others had when they were back.
+ *
+ * @param {() => Iterable<object[]>} histories
+ * @param {import('./checker.mjs').Fault[]} faults
+ * @returns {{client: string, connectedMs: number, completeMs: number}[]}
+ */
 export function comebacks(histories, faults) {
     const kills = faults.filter(({ kind }) => kind === 'gateway killed');
+    if (kills.length === 0) return [];
+    const seen = firstSeen(histories());
     const found = [];
-    for (const [header, ...events] of histories) {
+    for (const [header, ...events] of histories()) {
+        if (header.name.startsWith('probe')) continue; // it goes back to its own gateway, and to no other
+        const room = seen.get(header.room) ?? [];
         let lost = null;
-        for (const { kind, at, gateway } of events) {
+        let newest = 0;
+        for (const [i, { kind, at, gateway, id, to }] of events.entries()) {
+            newest = Math.max(newest, id ?? to ?? 0);
             const isKilled = ({ subjects, begin, end }) => subjects.includes(gateway) && at >= begin && at <= end;
             if (kind === 'disconnect') lost = kills.some(isKilled) ? at : null;
             else if (kind === 'connect' && lost !== null) {
-                // The probe goes back to its own gateway, and to no other.
-                if (!header.name.startsWith('probe')) found.push({ client: header.name, ms: at - lost });
+                const head = room.findLastIndex((first) => first <= at);
+                const last = newest >= head ? events[i] : events.slice(i).find((event) => (event.id ?? event.to ?? 0) >= head);
+                found.push({ client: header.name, connectedMs: at - lost, completeMs: (last?.at ?? Infinity) - lost });
                 lost = null;
             }
         }
     }
     return found;
+}
+
+/** For each room, by id: when anyone first had the message. @returns {Map<string, number[]>} */
+function firstSeen(histories) {
+    const rooms = new Map();
+    for (const [{ room }, ...events] of histories) {
+        if (!rooms.has(room)) rooms.set(room, []);
+        const seen = rooms.get(room);
+        for (const { kind, id, at } of events) if (kind === 'message') seen[id] = Math.min(seen[id] ?? Infinity, at);
+    }
+    return rooms;
 }
 
 function median(values) {

@@ -6,6 +6,7 @@
  *   --seed N           decides the schedule of faults and what the clients would like to do
  *   --clients N
  *   --faults A,B       only these kinds
+ *   --together P       how often a second fault joins the first, 0..1
  *   --patience S       the longest that the system may take to serve everyone again, and everyone to have everything
  */
 import { fork } from 'node:child_process';
@@ -42,6 +43,7 @@ const { values: wishes } = parseArgs({
         seed: { type: 'string', default: String(Math.floor(Math.random() * 1e9)) },
         clients: { type: 'string', default: '60' },
         faults: { type: 'string', default: '' },
+        together: { type: 'string', default: '0.25' },
         patience: { type: 'string', default: '90' },
     },
 });
@@ -190,7 +192,15 @@ async function spoil(cluster, { folder, histories, seed, seconds, kinds }) {
     });
     const probe = new Probe(folder, gateways, PATIENCE_MS);
     const stopSampling = sampleMemory(cluster);
-    const nemesis = new Nemesis({ cluster, probe, random: new Random(seed), kinds, patienceMs: PATIENCE_MS, log: say });
+    const nemesis = new Nemesis({
+        cluster,
+        probe,
+        random: new Random(seed),
+        kinds,
+        together: Number(wishes.together),
+        patienceMs: PATIENCE_MS,
+        log: say,
+    });
     await nemesis.rage(seconds * 1000);
 
     say('all faults are over; everyone settles');
@@ -206,7 +216,7 @@ async function spoil(cluster, { folder, histories, seed, seconds, kinds }) {
     for (const [promise, times] of Object.entries(verdict.checked)) if (times === 0) failures.push(`${promise} was not looked at`);
     const { misdeeds } = cluster;
     const traffic = trafficOf(all(), rooms);
-    const back = comebacks(all(), faults);
+    const back = comebacks(all, faults);
     const result = { seed, seconds, clients: people.length, traffic, verdict, faults, failures, misdeeds, memory, back };
     const report = reportOf(result);
     await writeFile(path.join(folder, 'report.md'), report);
