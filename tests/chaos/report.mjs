@@ -15,7 +15,7 @@ export function reportOf({ seed, seconds, clients, traffic, verdict, faults, fai
         `# Chaos, seed ${seed}`,
         '',
         `${seconds} s of faults, ${clients} clients, ${traffic.stored} messages stored, ${traffic.acknowledged} acknowledged, ` +
-            `${traffic.delivered} delivered, ${traffic.connects} connections, ${traffic.gaps} gaps told.`,
+            `${traffic.delivered} delivered, ${traffic.connects} connections, ${traffic.gaps} gaps and ${traffic.errors} chat errors told.`,
         '',
         '| promise | | looked at | violations |',
         '|---|---|---|---|',

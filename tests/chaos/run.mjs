@@ -147,7 +147,7 @@ function sampleMemory(cluster) {
 }
 
 function trafficOf(histories, rooms) {
-    const traffic = { stored: 0, acknowledged: 0, delivered: 0, connects: 0, gaps: 0 };
+    const traffic = { stored: 0, acknowledged: 0, delivered: 0, connects: 0, gaps: 0, errors: 0 };
     for (const { rows } of rooms.values()) traffic.stored += rows.size;
     for (const events of histories)
         for (const { kind } of events) {
@@ -155,6 +155,7 @@ function trafficOf(histories, rooms) {
             else if (kind === 'message') traffic.delivered++;
             else if (kind === 'connect') traffic.connects++;
             else if (kind === 'gap') traffic.gaps++;
+            else if (kind === 'error') traffic.errors++;
         }
     return traffic;
 }
