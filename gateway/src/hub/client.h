@@ -22,12 +22,13 @@ struct client {
     struct sio_client sio;
     struct hub *hub;
     void *transport;
-    struct list dirty; /* hub.dirty_clients */
+    struct list dirty; /* hub.dirty_clients, or hub.catching_up */
     uint64_t number;
     struct settling *
         settling; /* NULL, unless it came from another gateway that has yet to settle: handover.h */
     uint32_t send_count; /* of all members: without outcome */
     uint32_t member_count;
+    bool is_catching_up; /* `dirty` is in hub.catching_up */
 };
 
 /* What a CONNECT asked for, while it is held. */
@@ -83,7 +84,7 @@ struct bytes member_key(const void *member);
 /* The client has something to write: hub_flush() looks at it. */
 void client_wake(struct client *client);
 
-/* Joins those of @room that can be joined by now. */
+/* Joins those of @room that can be joined by now, as far as the turn's joins_left go; the rest with the next turn. */
 void client_join_waiting(struct room *room, uint64_t now_ms);
 
 /* Ids from @first on are new: whoever is past it is told a gap and goes on from there. */

@@ -92,15 +92,6 @@ static void page_free(struct page_cache *cache, struct page *page)
     free(page);
 }
 
-void page_cache_trim(struct page_cache *cache)
-{
-    struct list *newest = cache->ready.prev;
-    while (cache->bytes > cache->bytes_max && list_first(&cache->ready) != NULL &&
-           list_first(&cache->ready) != newest) {
-        page_free(cache, CONTAINER_OF(list_first(&cache->ready), struct page, use));
-    }
-}
-
 static struct contract_query next_query(const struct page *page)
 {
     return (struct contract_query){
@@ -128,13 +119,37 @@ static void ask_again_later(struct page *page, uint64_t now_ms)
 
 static void fetch_queued(struct page_cache *cache, uint64_t now_ms)
 {
-    while (cache->fetching < PAGES_FETCHING_MAX && !list_is_empty(&cache->queue)) {
+    while (!cache->is_held && cache->fetching < PAGES_FETCHING_MAX &&
+           !list_is_empty(&cache->queue)) {
         struct page *page = CONTAINER_OF(list_take_first(&cache->queue), struct page, use);
         page->state = PAGE_FETCHING;
         page->next_id = page_first_id(page);
         cache->fetching++;
         ask_next(page, now_ms);
     }
+}
+
+void page_cache_trim(struct page_cache *cache, uint64_t now_ms)
+{
+    struct list *used_last = cache->ready.prev;
+    LIST_EACH_SAFE (node, following, &cache->ready) {
+        struct page *page = CONTAINER_OF(node, struct page, use);
+        if (cache->bytes <= cache->bytes_max || node == used_last) {
+            break;
+        }
+        if (!cache->is_held || page->holds < cache->holds) {
+            page_free(cache, page);
+        }
+    }
+    cache->is_held = false;
+    fetch_queued(cache, now_ms);
+}
+
+bool page_cache_hold(struct page_cache *cache)
+{
+    cache->is_held = cache->bytes > cache->bytes_max;
+    cache->holds += cache->is_held;
+    return cache->is_held;
 }
 
 /* Keeps the messages of one answer as a segment. */
@@ -192,6 +207,7 @@ static void on_reply(struct request *request, const struct contract_query_reply 
     }
     leave_fetching(cache, page);
     page->state = PAGE_READY;
+    page->holds = cache->holds;
     list_append(&cache->ready, &page->use);
     tell_waiters(page, now_ms);
     fetch_queued(cache, now_ms);

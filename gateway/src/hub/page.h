@@ -12,7 +12,8 @@
  *
  * Thread      The loop's.
  * Invariants  1. At most PAGES_FETCHING_MAX pages are FETCHING.
- *             2. bytes <= bytes_max at a turn's end, but for the page that came last.
+ *             2. bytes <= bytes_max at a turn's end, but for the page that was used last, and while the
+ * cache is held: then nothing more is fetched, and whoever waited for a page reads it before it goes.
  *             3. Waiters are only on pages that are QUEUED or FETCHING; each is told once and has
  * left the list then.
  */
@@ -44,6 +45,7 @@ struct page {
     struct segment *segments; /* contiguous, ascending, one for each answer */
     struct segment **segments_end;
     uint64_t next_id; /* behind the last that was read */
+    uint64_t holds;   /* cache.holds when it came */
     size_t bytes;
 };
 
@@ -61,6 +63,8 @@ struct page_cache {
     size_t fetching;
     size_t bytes;
     size_t bytes_max;
+    bool is_held;
+    uint64_t holds; /* how often it was */
 };
 
 void page_cache_init(struct page_cache *cache, struct hub *hub, size_t bytes_max);
@@ -88,10 +92,13 @@ void page_want(struct page_cache *cache, struct room *room, uint64_t id, struct 
                uint64_t now_ms);
 
 /*
- * Drops pages until the rest is within its bound: at a turn's end, so that all pages that came in one turn are read
- * before one of them drives out another.
+ * Where pages are more than their bound, fetches no more until page_cache_trim(). Returns whether they are. For when some
+ * who were told of a page have yet to read it.
  */
-void page_cache_trim(struct page_cache *cache);
+bool page_cache_hold(struct page_cache *cache);
+
+/* Ends a hold, and drops pages until the rest is within its bound; of a held cache only those that came before the hold. */
+void page_cache_trim(struct page_cache *cache, uint64_t now_ms);
 
 /* How many pages are QUEUED or FETCHING. */
 size_t page_cache_waiting(const struct page_cache *cache);
