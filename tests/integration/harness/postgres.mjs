@@ -3,7 +3,7 @@
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chown, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { appendFile, chown, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
@@ -36,14 +36,21 @@ export class Postgres {
     /** @type {Child | null} */
     child = null;
     #pool = null;
+    #more = {};
 
     /**
      * Makes a cluster in the folder and starts it.
      *
      * @param {string} folder an existing folder of the stack's; its path is short, for the socket's sake
+     * @param {object} [more]
+     * @param {string} [more.configuration] lines of postgresql.conf that come last
+     * @param {string} [more.access] lines of pg_hba.conf that come last
+     * @param {string[]} [more.initdb] more arguments for initdb
+     * @param {object} [more.process] options of the server's Child
      */
-    static async start(folder) {
+    static async start(folder, more = {}) {
         const postgres = new Postgres(folder);
+        postgres.#more = more;
         await postgres.#initialise();
         await postgres.start();
         await postgres.#once('postgres', `CREATE DATABASE ${DATABASE}`);
@@ -100,6 +107,7 @@ export class Postgres {
     async start() {
         this.child = new Child('postgres', path.join(this.bin, 'postgres'), ['-D', this.data, '-k', this.socketFolder], {
             user: this.#account,
+            ...this.#more.process,
         });
         await eventually(() => {
             if (!this.child.isRunning) return true;
@@ -176,8 +184,9 @@ export class Postgres {
     async #initialise() {
         await this.#makeDataFolder();
         const args = ['-U', USER, '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'];
-        await this.#runAsAccount('initdb', ['-D', this.data, ...args]);
-        await writeFile(path.join(this.data, 'postgresql.auto.conf'), CONFIGURATION);
+        await this.#runAsAccount('initdb', ['-D', this.data, ...args, ...(this.#more.initdb ?? [])]);
+        await writeFile(path.join(this.data, 'postgresql.auto.conf'), CONFIGURATION + (this.#more.configuration ?? ''));
+        await appendFile(path.join(this.data, 'pg_hba.conf'), this.#more.access ?? '');
     }
 
     async #makeDataFolder() {
@@ -203,6 +212,13 @@ export class Postgres {
         } finally {
             await client.end();
         }
+    }
+
+    /** Ends the server's own process alone, without any warning, and waits until its children have noticed. */
+    async decapitate() {
+        const pids = await this.#pids();
+        await this.child.end('SIGKILL');
+        await eventually(() => pids.every((pid) => !existsSync(`/proc/${pid}`)), 'the children of Postgres to end');
     }
 
     /** The server's own process first, then its children. */
