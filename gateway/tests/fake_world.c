@@ -1,5 +1,6 @@
 #include "fake_world.h"
 
+#include "hub/limits.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -402,6 +403,7 @@ struct hub_settings fake_settings(const struct fake_world *world)
         .rooms_per_client_max = 100,
         .room_log_bytes_max = 4 << 20,
         .log_bytes_max = 256 << 20,
+        .page_answer_bytes_max = PAGE_ANSWER_BYTES_MAX,
     };
 }
 
@@ -460,11 +462,14 @@ void fake_world_turn(struct fake_world *world)
     for (size_t i = 0; i < FAKE_GATEWAYS_MAX; i++) {
         struct hub *hub = world->gateways[i].hub;
         unsigned flushes = 0;
-        while (hub != NULL && hub_has_work(hub)) {
+        bool has_work =
+            hub != NULL; /* as in the gateway's loop: once, and again where something is left */
+        while (has_work) {
             if (++flushes > FLUSHES_PER_TURN_MAX) {
                 fake_failed("the hub never comes to rest");
             }
             hub_flush(hub, world->now_ms);
+            has_work = hub_has_work(hub);
         }
     }
     for (size_t i = 0; i < world->client_count; i++) {

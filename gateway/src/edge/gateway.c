@@ -11,6 +11,7 @@
 #include "engine.h"
 #include "gateway_metrics.h"
 #include "http.h"
+#include "hub/limits.h"
 #include "server.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -405,6 +406,7 @@ static bool read_settings(const struct gateway_config *config, struct hub_settin
         .rooms_per_client_max = (uint32_t)config->rooms_per_client_max,
         .room_log_bytes_max = (size_t)config->room_log_bytes_max,
         .log_bytes_max = (size_t)config->log_bytes_max,
+        .page_answer_bytes_max = PAGE_ANSWER_BYTES_MAX,
     };
     random_id(ret_settings->gateway_id, HUB_GATEWAY_ID_BYTES);
     if (config->session_keys[0] == '\0') {

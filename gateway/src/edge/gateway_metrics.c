@@ -202,14 +202,25 @@ static void write_rooms(struct buf *out, const struct gateway_numbers *numbers)
             "Broadcasts ahead of a hole that were not kept (bound: 64 a room); they are fetched.",
             hub->ahead_dropped);
     counter(out, "parley_queries_total", "Queries to the store, repeats included.", hub->queries);
-    counter(out, "parley_pages_fetched_total",
-            "Pages of 256 older messages that were read from the store.", hub->pages_fetched);
+    gauge(out, "parley_queries_waiting",
+          "Queries now that wait until one of the 4 of their shard is answered.",
+          hub->queries_waiting);
+    counter(out, "parley_page_parts_fetched_total",
+            "Parts of pages of older messages that were read from the store, of 256 messages or "
+            "512 KiB.",
+            hub->page_parts_fetched);
+    counter(out, "parley_page_parts_evicted_total",
+            "Of these, dropped since others needed the room; they are read again for who wants "
+            "them.",
+            hub->page_parts_evicted);
     gauge(out, "parley_pages_waiting",
-          "Pages now that members wait for; at most 32 are asked for at a time.",
+          "Pages now that members wait for: for room, or for the store's answer (32 at a time).",
           hub->pages_waiting);
     gauge(out, "parley_page_bytes", "Memory of pages of older messages now.", hub->page_bytes);
     gauge(out, "parley_page_limit_bytes",
-          "What of LOG_BYTES_MAX that may take; past it the least used leave.", log_bytes_max / 4);
+          "What of LOG_BYTES_MAX that and answers on their way may take; past it the least used "
+          "leave.",
+          log_bytes_max / 4);
     metrics_family(out, "parley_history_requests_total", METRIC_COUNTER,
                    "Answers to chat history; overloaded: the client has yet to read earlier ones.");
     for (int how = 0; how < HUB_HISTORIES; how++) {

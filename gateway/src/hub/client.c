@@ -77,7 +77,7 @@ static void on_disconnect(struct sio_socket *socket, uint64_t now_ms)
     struct hub *hub = room->hub;
     send_forget_member(member);
     history_forget_member(member);
-    page_waiter_cancel(&member->page);
+    page_waiter_cancel(&hub->pages, &member->page);
     list_leave(&member->link);
     member_client(member)->member_count--;
     if (map_get(&hub->sessions, member_sid(member)) == member) {
@@ -122,9 +122,8 @@ void client_reap(struct hub *hub)
  * -----------------------------------------------------------------------------------------------
  */
 
-static void on_page(struct page_waiter *waiter, uint64_t now_ms)
+static void on_page(struct page_waiter *waiter)
 {
-    (void)now_ms;
     struct member *member = CONTAINER_OF(waiter, struct member, page);
     client_wake(member_client(member));
 }
@@ -394,13 +393,13 @@ static void join_at(struct member *member, const struct start *start, uint64_t n
 }
 
 /* A member that came from another gateway goes on; its client knows nothing of that, unless the epoch has changed. */
-static void join_moved(struct member *member, const struct start *start, uint64_t now_ms)
+static void join_moved(struct member *member, const struct start *start)
 {
     if (start->cut_from != 0) {
         member_tell_gap(member, start->cut_from, start->latest_id, "epoch");
     }
     enter(member, start->is_given ? start->id : member->room->log.head, "moved");
-    history_go_on_member(member, now_ms);
+    history_go_on_member(member);
 }
 
 /* Joins @member, or has it wait for news of the store's head. */
@@ -413,7 +412,11 @@ static void join_or_wait(struct member *member, uint64_t now_ms)
     struct start start;
     if (find_start(room, join, is_settled, &start)) {
         list_leave(&member->link);
-        (join->is_moved ? join_moved : join_at)(member, &start, now_ms);
+        if (join->is_moved) {
+            join_moved(member, &start);
+        } else {
+            join_at(member, &start, now_ms);
+        }
     } else if (join->answers_needed == 0) {
         /* An answer that is on its way already may be older than what the client has seen. */
         join->answers_needed = room->heads_answered + (room->heads_pending ? 2 : 1);
@@ -585,13 +588,13 @@ static void add_acks(struct member *member, struct flight *flight, struct iovec 
 }
 
 /* Asks for the page that a member stands still for. */
-static void want_page(struct member *member, uint64_t now_ms)
+static void want_page(struct member *member)
 {
     struct room *room = member->room;
     bool is_stuck = member->cursor <= room->log.head && !page_waiter_is_waiting(&member->page) &&
                     room_find(room, member->cursor) == NULL;
     if (is_stuck) {
-        page_want(&room->hub->pages, room, member->cursor, &member->page, now_ms);
+        page_want(&room->hub->pages, room, member->cursor, PAGE_FORWARD, &member->page);
     }
 }
 
@@ -616,7 +619,7 @@ static size_t peek(struct eio_session *session, struct iovec *ret_iov, size_t io
         uint64_t end_id = member->cursor;
         if (end_id <= member->room->log.head) {
             end_id = add_log(member, flight, ret_iov, iov_max, &bytes_left);
-            want_page(member, hub->now_ms);
+            want_page(member);
         }
         if (!list_is_empty(&member->acks)) {
             add_acks(member, flight, ret_iov, iov_max, end_id);

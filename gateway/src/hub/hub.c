@@ -16,12 +16,13 @@ struct hub *hub_new(const struct hub_settings *settings, const struct hub_world 
     map_init(&hub->sessions, member_key);
     map_init(&hub->requests, request_key);
     map_init(&hub->appends, send_append_key);
+    requests_init(hub);
     size_t pages = settings->log_bytes_max / 4;
     hub->log_budget = (struct log_budget){
         .bytes_max = settings->log_bytes_max - pages,
         .room_bytes_max = settings->room_log_bytes_max,
     };
-    page_cache_init(&hub->pages, hub, pages);
+    page_cache_init(&hub->pages, hub, pages, settings->page_answer_bytes_max);
     list_init(&hub->dirty_rooms);
     list_init(&hub->dirty_clients);
     list_init(&hub->doomed);
@@ -71,6 +72,7 @@ const struct hub_stats *hub_stats(struct hub *hub)
     hub->stats.log_bytes = hub->log_budget.bytes;
     hub->stats.page_bytes = hub->pages.bytes;
     hub->stats.sends_waiting = hub_sends_in_flight(hub);
+    hub->stats.queries_waiting = hub->queries_waiting;
     hub->stats.pages_waiting = page_cache_waiting(&hub->pages);
     return &hub->stats;
 }
@@ -114,7 +116,6 @@ static void flush_room(struct room *room, uint64_t now_ms)
 
 void hub_flush(struct hub *hub, uint64_t now_ms)
 {
-    hub->now_ms = now_ms;
     struct list turn; /* what becomes dirty from here on is for the next turn */
     list_init(&turn);
     list_append_all(&turn, &hub->dirty_rooms);
@@ -126,7 +127,8 @@ void hub_flush(struct hub *hub, uint64_t now_ms)
     while ((node = list_take_first(&turn)) != NULL) {
         flush_client(hub, CONTAINER_OF(node, struct client, dirty));
     }
-    page_cache_trim(&hub->pages);
+    page_cache_settle(&hub->pages, now_ms);
+    requests_go_on(hub, now_ms);
     client_reap(hub);
 }
 

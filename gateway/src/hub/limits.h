@@ -37,6 +37,10 @@ enum {
     REQUEST_BACKOFF_MIN_MS = 50,
     REQUEST_BACKOFF_MAX_MS = 1000,
 
+    /* Queries of one shard that wait for the store's answer, which may have CONTRACT_MESSAGE_BYTES_MAX; more wait for
+       their turn, in order. Of one shard, since others' stores may be well when its is not. */
+    QUERIES_OF_SHARD_MAX = 4,
+
     /* An acknowledgement waits at most so long for the sender's own copy. */
     ACK_WAIT_MS = 1000,
 
@@ -60,6 +64,12 @@ enum {
 
     /* Pages that are asked for at a time, in all rooms; more wait for their turn. */
     PAGES_FETCHING_MAX = 32,
+    /* What the messages of one answer may take in memory, and so what is kept free for each that is asked for; what is
+       beyond is asked for again. */
+    PAGE_ANSWER_BYTES_MAX = 1024 * 1024,
+    /* Where pages come in parts, who reads backward is brought so many messages, at least, in front of the one that it
+       waits for; all of them always fit into an answer. */
+    PAGE_BACK_MESSAGES = 6,
 
     /* Answers to `chat history`: bytes of one, and how many a member may wait for; past it:
        `overloaded`. */
@@ -87,6 +97,11 @@ static_assert((int)CHAT_HISTORY_LIMIT_MAX <= (HISTORY_WAITS_MAX - 1) * (int)CONT
  * and its ids. */
 static_assert(64 * 1024 + 1024 + CONTRACT_ENVELOPE_BYTES_MAX < CONTRACT_MESSAGE_BYTES_MAX,
               "append");
+/* The largest message that a store holds, all of it to be escaped in JSON (6 bytes for one), fits into a part of a page. */
+static_assert(6 * (64 * 1024 + 1024) + 2048 < PAGE_ANSWER_BYTES_MAX, "message and part");
+static_assert((PAGE_BACK_MESSAGES + 1) * (64 * 1024 + 1024) + CONTRACT_ENVELOPE_BYTES_MAX <=
+                  CONTRACT_MESSAGE_BYTES_MAX,
+              "messages and answer");
 static_assert((int)CHAT_ROOM_BYTES_MAX == (int)CONTRACT_ROOM_BYTES_MAX, "room names");
 static_assert((int)CHAT_CLIENT_ID_BYTES_MAX == (int)CONTRACT_CLIENT_ID_BYTES_MAX, "client ids");
 

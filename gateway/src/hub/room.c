@@ -271,7 +271,7 @@ static void on_opened(struct room *room, const struct contract_query_reply *repl
     /* Where more than one epoch began meanwhile, the first one cut deepest. */
     uint64_t first = is_new_epoch ? MAX_OF(first_id_after(room, old_epoch), (uint64_t)1) : 0;
     if (is_new_epoch) {
-        page_drop_room(&hub->pages, room, now_ms);
+        page_drop_room(&hub->pages, room);
         cut_members(room, first);
     }
     hub_tell(hub, &(struct hub_event){.type = is_new_epoch ? HUB_EPOCH_CHANGED : HUB_ROOM_OPENED,
@@ -509,7 +509,7 @@ void room_free(struct room *room)
     hub->world.unsubscribe(hub->world.user, room_name(room));
     hub_tell(hub, &(struct hub_event){.type = HUB_ROOM_CLOSED, .room = room_name(room)});
     send_release_room(room);
-    page_drop_room(&hub->pages, room, 0);
+    page_drop_room(&hub->pages, room);
     heads_forget(room);
     ahead_clear(room);
     request_cancel(&room->range);
