@@ -238,7 +238,11 @@ static void write_unready(void *user, struct buf *out)
     if (drain_has_begun(&gateway->drain)) {
         buf_append_bytes(out, BYTES("draining: this gateway is shutting down\n"));
     } else if (!bus_is_connected(gateway->bus)) {
-        buf_append_bytes(out, BYTES("no connection to the NATS server of NATS_URL\n"));
+        buf_append_bytes(
+            out,
+            bus_is_too_small(gateway->bus)
+                ? BYTES("the NATS server of NATS_URL takes too little: raise its max_payload\n")
+                : BYTES("no connection to the NATS server of NATS_URL\n"));
     }
 }
 

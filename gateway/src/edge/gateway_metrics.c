@@ -242,6 +242,12 @@ static void write_bus(struct buf *out, const struct bus_stats *bus)
             bus->slow_consumer);
     gauge(out, "parley_mailbox_bytes", "Bytes from NATS now that wait for the loop.",
           bus->mail_bytes);
+    gauge(out, "parley_mailbox_reply_bytes",
+          "Bytes of the store's answers now that wait for the loop.", bus->reply_bytes);
+    counter(out, "parley_replies_dropped_total",
+            "The store's answers dropped because 160 MiB of them waited; what lacks one is asked "
+            "again.",
+            bus->replies_dropped);
     counter(out, "parley_mailbox_dropped_total",
             "Broadcasts dropped because 64 MiB of them waited; they are fetched again.",
             bus->mail_dropped);
