@@ -5,7 +5,8 @@
 
 enum {
     CLOSE_FRAME_BYTES_MAX = 2 + 125,
-    ENTRY_BYTES = 64, /* of what holds a segment in its lists */
+    SEND_BYTES_MAX = 64 * 1024 + 1024, /* of one */
+    ENTRY_BYTES = 64,                  /* of what holds a segment in its lists */
 };
 
 /* What a log's bound counts: the newest segment stays, whatever its size. */
@@ -95,6 +96,9 @@ const char *hub_limits_broken(const struct hub *hub)
     }
     if (bounded > hub->log_budget.bytes_max) {
         return "all logs together are too large";
+    }
+    if (hub->send_bytes > SENDS_BYTES_MAX + SEND_BYTES_MAX || hub->ahead_bytes > AHEAD_BYTES_MAX) {
+        return "all rooms together keep too many sends, or too much ahead of their logs";
     }
     const char *wrong = queries_broken(hub);
     return wrong != NULL ? wrong : pages_broken(&hub->pages);

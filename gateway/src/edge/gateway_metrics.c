@@ -101,6 +101,11 @@ static void write_connections(struct buf *out, const struct gateway_numbers *num
     gauge(out, "parley_slow_clients",
           "WebSockets now that have more to read than their clients take.",
           engine->websockets_blocked);
+    gauge(out, "parley_outbox_bytes",
+          "Acknowledgements, errors, answers to chat history and rests of frames now that clients "
+          "have yet to take (bounds: 512 KiB a client; 64 MiB in all, past which who has more than "
+          "32 KiB is closed).",
+          numbers->hub->outbox_bytes);
     counter(out, "parley_received_bytes_total", "Bytes of packets from clients.", engine->bytes_in);
     counter(out, "parley_sent_bytes_total", "Bytes of packets to clients.",
             numbers->hub->bytes_out);
@@ -127,6 +132,10 @@ static void write_messages(struct buf *out, const struct hub_stats *hub)
           "Chat messages now that the store has not answered for yet (bounds: 1,024 a client, "
           "8,192 a room; past them: overloaded).",
           hub->sends_waiting);
+    gauge(out, "parley_messages_waiting_bytes",
+          "Memory of these, and of those whose acknowledgements wait (bound: 64 MiB; past it: "
+          "overloaded).",
+          hub->send_bytes);
     metrics_histogram(out, "parley_append_duration_seconds",
                       "From a chat message's arrival here to the store's answer.", 1e-6,
                       &hub->by.append_us);
@@ -194,12 +203,16 @@ static void write_rooms(struct buf *out, const struct gateway_numbers *numbers)
         sample(out, "parley_chat_gaps_total", "reason", hub_gap_name((enum hub_gap)gap),
                hub->by.gaps_told[gap]);
     }
+    gauge(out, "parley_ahead_bytes",
+          "Broadcasts now that wait for a hole in front of them (bound: 32 MiB in all).",
+          hub->ahead_bytes);
     counter(
         out, "parley_gaps_repaired_total",
         "Holes in a room's log, from broadcasts that were lost, that were filled from the store.",
         hub->gaps_repaired);
     counter(out, "parley_ahead_dropped_total",
-            "Broadcasts ahead of a hole that were not kept (bound: 64 a room); they are fetched.",
+            "Broadcasts ahead of a hole that were not kept (bounds: 64 a room, 32 MiB in all); "
+            "they are fetched.",
             hub->ahead_dropped);
     counter(out, "parley_queries_total", "Queries to the store, repeats included.", hub->queries);
     gauge(out, "parley_queries_waiting",

@@ -57,6 +57,27 @@ static void on_event(struct sio_socket *socket, const struct sio_event *event, u
     on_request(CONTAINER_OF(socket, struct member, socket), event, now_ms);
 }
 
+void client_note_outbox(struct client *client)
+{
+    struct hub *hub = client->hub;
+    size_t bytes = client->sio.eio.outbox.len;
+    hub->outbox_bytes += bytes - client->outbox_noted;
+    client->outbox_noted = bytes;
+    bool is_greedy = hub->outbox_bytes > OUTBOXES_BYTES_MAX && bytes > CLIENT_OUTBOX_SHARE_BYTES;
+    if (is_greedy && list_is_empty(&client->greedy)) {
+        list_append(&hub->greedy, &client->greedy);
+    }
+}
+
+void client_close_greedy(struct hub *hub, uint64_t now_ms)
+{
+    for (struct list *node; (node = list_take_first(&hub->greedy)) != NULL;) {
+        struct client *client = CONTAINER_OF(node, struct client, greedy);
+        eio_session_close(client_session(client), EIO_CLOSE_OUTBOX_FULL, WS_CLOSE_GOING_AWAY,
+                          now_ms);
+    }
+}
+
 /* --- members leave
  * ---------------------------------------------------------------------------------------------- */
 
@@ -605,6 +626,7 @@ static size_t peek(struct eio_session *session, struct iovec *ret_iov, size_t io
     struct flight *flight = &hub->flight;
     flight->count = 0;
     buf_clear(&flight->acks);
+    client_note_outbox(client);
     iov_max = MIN_OF(iov_max, (size_t)CLIENT_WRITE_PIECES_MAX);
     size_t bytes_left = CLIENT_WRITE_BYTES;
     for (struct sio_socket *socket = client->sio.sockets; socket != NULL; socket = socket->next) {
@@ -726,6 +748,7 @@ struct client *client_new(struct hub *hub, void *transport)
     client->transport = transport;
     client->number = ++hub->last_client;
     list_init(&client->dirty);
+    list_init(&client->greedy);
     hub->stats.clients++;
     return client;
 }
@@ -766,6 +789,8 @@ void hub_client_free(struct hub *hub, struct client *client)
 {
     ASSERT(client->member_count == 0);
     list_leave(&client->dirty);
+    list_leave(&client->greedy);
+    hub->outbox_bytes -= client->outbox_noted;
     settling_free(client);
     sio_client_release(&client->sio);
     hub->stats.clients--;

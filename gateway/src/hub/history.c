@@ -46,10 +46,11 @@ static void refuse_as_too_much(struct member *member, uint64_t ack_id)
     refuse(member, ack_id, CHAT_OVERLOADED, "too many answers wait to be read; ask again later");
 }
 
-/* Whether the client has yet to read so much that one more answer might be too much for its outbox. */
+/* Whether the client, or all of them, have yet to read so much that one more answer might be too much. */
 static bool has_much_to_read(const struct member *member)
 {
-    return member->socket.client->eio.outbox.len > HISTORY_BYTES_MAX;
+    return member->socket.client->eio.outbox.len > HISTORY_BYTES_MAX ||
+           member->room->hub->outbox_bytes > OUTBOXES_BYTES_MAX;
 }
 
 /* The ids that are asked for: *@ret_from .. *@ret_to, none when from > to. */

@@ -25,6 +25,7 @@ struct hub *hub_new(const struct hub_settings *settings, const struct hub_world 
     page_cache_init(&hub->pages, hub, pages, settings->page_answer_bytes_max);
     list_init(&hub->dirty_rooms);
     list_init(&hub->dirty_clients);
+    list_init(&hub->greedy);
     list_init(&hub->doomed);
     list_init(&hub->unsettled_sends);
     list_init(&hub->waiting_acks);
@@ -72,6 +73,9 @@ const struct hub_stats *hub_stats(struct hub *hub)
     hub->stats.log_bytes = hub->log_budget.bytes;
     hub->stats.page_bytes = hub->pages.bytes;
     hub->stats.sends_waiting = hub_sends_in_flight(hub);
+    hub->stats.send_bytes = hub->send_bytes;
+    hub->stats.ahead_bytes = hub->ahead_bytes;
+    hub->stats.outbox_bytes = hub->outbox_bytes;
     hub->stats.queries_waiting = hub->queries_waiting;
     hub->stats.pages_waiting = page_cache_waiting(&hub->pages);
     return &hub->stats;
@@ -99,6 +103,7 @@ static void flush_client(struct hub *hub, struct client *client)
 {
     client_skip_removed(client);
     hub->world.flush(hub->world.user, client);
+    client_note_outbox(client);
 }
 
 static void flush_room(struct room *room, uint64_t now_ms)
@@ -127,6 +132,7 @@ void hub_flush(struct hub *hub, uint64_t now_ms)
     while ((node = list_take_first(&turn)) != NULL) {
         flush_client(hub, CONTAINER_OF(node, struct client, dirty));
     }
+    client_close_greedy(hub, now_ms);
     page_cache_settle(&hub->pages, now_ms);
     requests_go_on(hub, now_ms);
     client_reap(hub);

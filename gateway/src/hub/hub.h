@@ -128,6 +128,7 @@ struct hub_stats {
     size_t log_bytes, page_bytes;        /* now */
     size_t sends_waiting, pages_waiting; /* now: without an outcome; to be asked for, or asked */
     size_t queries_waiting;              /* now: for their turn to be asked */
+    size_t send_bytes, ahead_bytes, outbox_bytes; /* now */
     struct hub_counts by;
 };
 

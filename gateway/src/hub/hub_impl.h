@@ -42,6 +42,11 @@ struct hub {
     uint64_t last_client;
     uint64_t last_generated_id;
 
+    size_t send_bytes;   /* of all sends */
+    size_t ahead_bytes;  /* of all broadcasts ahead of their logs */
+    size_t outbox_bytes; /* of all clients' outboxes, as far as was noted: client.outbox_noted */
+    struct list greedy;  /* clients to be closed at the turn's end, since they read too little */
+
     struct log_budget log_budget;
     struct page_cache pages;
 

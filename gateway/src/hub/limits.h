@@ -20,6 +20,11 @@ enum {
     CLIENT_WRITE_BYTES = 256 * 1024,
     CLIENT_WRITE_PIECES_MAX = 64,
 
+    /* What waits for the sockets of all clients together; past it, who has more than its share of small packets is closed,
+       and `chat history` is answered `overloaded`. */
+    OUTBOXES_BYTES_MAX = 64 * 1024 * 1024,
+    CLIENT_OUTBOX_SHARE_BYTES = 32 * 1024,
+
     /* Messages of one client that have no outcome yet; past it: chat error `overloaded`. */
     CLIENT_SENDS_MAX = 1024,
 
@@ -27,6 +32,10 @@ enum {
      */
     ROOM_SENDS_MAX = 8192,
     ROOM_SENDS_BYTES_MAX = 4 * 1024 * 1024,
+
+    /* Memory of the messages of all rooms that have no outcome, or whose acknowledgement waits; past it: chat error
+       `overloaded`. */
+    SENDS_BYTES_MAX = 64 * 1024 * 1024,
 
     /* Messages of one append. */
     APPEND_MESSAGES_MAX = 1024,
@@ -45,10 +54,11 @@ enum {
     ACK_WAIT_MS = 1000,
 
     /* Broadcasts ahead of the next id: how long a hole may stay before it is asked for, and how
-       much is kept. */
+       much is kept, for a room and for all of them; what is more is dropped, and fetched like the hole. */
     AHEAD_WAIT_MS = 20,
     AHEAD_EVENTS_MAX = 64,
     AHEAD_MESSAGES_MAX = 4096,
+    AHEAD_BYTES_MAX = 32 * 1024 * 1024,
 
     /* A log that is further behind the store's head starts anew at the head; its members read pages
        meanwhile. */
