@@ -118,18 +118,13 @@ natsConnection *nats_try_connect(natsOptions *options, unsigned *tries)
     return NULL;
 }
 
-bool nats_takes_payload(natsConnection *connection, size_t bytes)
-{
-    return natsConnection_GetMaxPayload(connection) >= (int64_t)bytes;
-}
-
 bool nats_check_payload(natsConnection *connection, size_t bytes)
 {
-    if (nats_takes_payload(connection, bytes)) {
+    int64_t max = natsConnection_GetMaxPayload(connection);
+    if (max >= (int64_t)bytes) {
         return true;
     }
-    LOG(LOG_ERROR, "nats_max_payload_too_small",
-        F_INT("max_payload", natsConnection_GetMaxPayload(connection)), F_INT("needed", bytes),
+    LOG(LOG_ERROR, "nats_max_payload_too_small", F_INT("max_payload", max), F_INT("needed", bytes),
         F_STR("hint", "raise max_payload in the configuration of the NATS of NATS_URL; until then "
                       "it is not used"));
     return false;

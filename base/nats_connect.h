@@ -19,7 +19,10 @@
  */
 MUST_USE natsOptions *nats_options_new(const char *urls, const char *name, struct buf *ret_error);
 
-enum { NATS_RETRY_MS = 250 };
+enum {
+    NATS_RETRY_MS = 250,
+    NATS_PAYLOAD_CHECK_MS = 2000, /* a server that takes too little is looked at anew so often */
+};
 
 /*
  * Tries to connect, which takes some seconds at most. Returns NULL when that did not work: then again in NATS_RETRY_MS.
@@ -32,11 +35,8 @@ MUST_USE natsConnection *nats_try_connect(natsOptions *options, unsigned *tries)
 
 /*
  * Whether the server takes messages of @bytes (its max_payload). Logs an error where it does not: what is that long would
- * get lost, so it is as if there were no NATS, until it is configured anew.
+ * get lost, so it is as if there were no NATS, until it is configured anew (which it tells new connections only).
  */
 MUST_USE bool nats_check_payload(natsConnection *connection, size_t bytes);
-
-/* The same, without a word. */
-bool nats_takes_payload(natsConnection *connection, size_t bytes);
 
 #endif

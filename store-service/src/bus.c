@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { SUBSCRIPTIONS_MAX = 2 * CONTRACT_SHARDS, LOST_MAX = 4, PAYLOAD_CHECK_S = 1 };
+enum { SUBSCRIPTIONS_MAX = 2 * CONTRACT_SHARDS, LOST_MAX = 4 };
 
 /* What a subscription is for; nats.c hands it back with every message. */
 struct bus_subscription {
@@ -195,26 +195,23 @@ static void connect_again(struct bus *bus)
     }
 }
 
-/* The server may be configured anew while we are connected. */
-static void check_payload(struct bus *bus)
-{
-    natsConnection *connection = atomic_load(&bus->connection);
-    bool is_too_small = !nats_takes_payload(connection, CONTRACT_MESSAGE_BYTES_MAX);
-    if (natsConnection_Status(connection) == NATS_CONN_STATUS_CONNECTED &&
-        is_too_small != atomic_load(&bus->is_too_small)) {
-        on_connected(connection, bus);
-    }
-}
-
-/* Waits until the connection is lost or the bus ends. */
+/*
+ * Waits until the connection is lost or the bus ends. A server that was too small may be configured anew, but tells that
+ * only who connects: then we do, by losing the connection.
+ */
 static void watch_connection(struct bus *bus)
 {
     struct timespec until;
-    do {
-        clock_gettime(CLOCK_REALTIME, &until); /* what sem_timedwait() goes by */
-        until.tv_sec += PAYLOAD_CHECK_S;
-        check_payload(bus);
-    } while (sem_timedwait(&bus->lost_or_closing, &until) != 0);
+    clock_gettime(CLOCK_REALTIME, &until); /* what sem_timedwait() goes by */
+    for (;;) {
+        until.tv_sec += NATS_PAYLOAD_CHECK_MS / 1000;
+        if (sem_timedwait(&bus->lost_or_closing, &until) == 0) {
+            return;
+        }
+        if (atomic_load(&bus->is_too_small)) {
+            natsConnection_Close(bus->connection);
+        }
+    }
 }
 
 /*

@@ -1,5 +1,6 @@
 #include "bus.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/map.h"
@@ -323,25 +324,6 @@ static void subscription_free(struct subscription *subscription)
     free(subscription);
 }
 
-/* The server was configured anew while we were connected: it is as if NATS went, or came back. */
-static void check_payload(struct bus *bus)
-{
-    if (bus->nats == NULL || natsConnection_Status(bus->nats) != NATS_CONN_STATUS_CONNECTED) {
-        return;
-    }
-    bool is_too_small = !nats_takes_payload(bus->nats, CONTRACT_MESSAGE_BYTES_MAX);
-    if (is_too_small == atomic_load(&bus->is_too_small)) {
-        return;
-    }
-    if (is_too_small) {
-        atomic_store(&bus->is_connected, false);
-        atomic_store(&bus->is_too_small,
-                     !nats_check_payload(bus->nats, CONTRACT_MESSAGE_BYTES_MAX));
-    } else {
-        on_connected(bus->nats, bus);
-    }
-}
-
 static void publish(struct bus *bus, const struct command *command)
 {
     if (bus->nats == NULL || natsConnection_Status(bus->nats) != NATS_CONN_STATUS_CONNECTED) {
@@ -354,7 +336,7 @@ static void publish(struct bus *bus, const struct command *command)
                             : natsConnection_Publish(bus->nats, command->subject, command->payload,
                                                      (int)command->len);
     if (status == NATS_MAX_PAYLOAD) {
-        check_payload(bus);
+        natsConnection_Close(bus->nats); /* the server says something new: as when we connect */
     } else if (status != NATS_OK) {
         LOG(LOG_WARN, "nats_publish_failed", F_STR("subject", command->subject),
             F_STR("error", natsStatus_GetText(status)));
@@ -453,11 +435,24 @@ static void try_to_connect(struct bus *bus, unsigned *tries)
     on_connected(bus->nats, bus);
 }
 
+/* A server that was too small may be configured anew, but only tells that who connects. */
+static void look_at_size_again(struct bus *bus, uint64_t *checked_ms)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    if (now_ms - *checked_ms >= NATS_PAYLOAD_CHECK_MS) {
+        *checked_ms = now_ms;
+        if (atomic_load(&bus->is_too_small)) {
+            natsConnection_Close(bus->nats);
+        }
+    }
+}
+
 /* Commands are read between two attempts to connect, too: rooms come and go while NATS is not there. */
 static void *run_thread(void *user)
 {
     struct bus *bus = user;
     unsigned tries = 0;
+    uint64_t checked_ms = clock_monotonic_ms();
     begin_commands(bus);
     while (!bus->is_stopping) { /* until COMMAND_STOP, behind which nobody sends anything */
         if (atomic_exchange(&bus->is_lost, false)) {
@@ -467,7 +462,7 @@ static void *run_thread(void *user)
             try_to_connect(bus, &tries);
         }
         h2o_evloop_run(bus->thread_loop, bus->nats == NULL ? NATS_RETRY_MS : LOST_CHECK_MS);
-        check_payload(bus);
+        look_at_size_again(bus, &checked_ms);
     }
     end_commands(bus);
     return NULL;
