@@ -75,7 +75,7 @@ static uint64_t next_id(const struct fake_client *client)
 
 TEST(readers_of_different_pages_that_come_together_all_get_on)
 {
-    start_with_room_for(2, 64 * 1024);
+    start_with_room_for(2, 65536);
     fake_store_fill(&world.store, BYTES("lobby"), "a longer text than is good for memory ", 3000);
     for (size_t i = 0; i < 11; i++) {
         reader(i * CONTRACT_PAGE);
@@ -113,7 +113,7 @@ TEST(a_message_longer_than_the_place_of_an_answer_comes_alone)
     fake_gateway_kill(&world.gateways[0]);
     struct hub_settings settings = fake_settings(&world);
     settings.room_log_bytes_max = 4096;
-    settings.log_bytes_max = 4 * 65536;
+    settings.log_bytes_max = 262144;
     settings.page_answer_bytes_max = 512;
     fake_gateway_start(&world, 0, &settings);
     char text[400];
@@ -188,7 +188,7 @@ TEST(queries_of_one_shard_past_the_bound_wait_for_their_turn_and_no_other_shards
 
 TEST(pages_past_the_budget_wait_until_one_is_answered)
 {
-    struct hub *hub = start_with_room_for(4, 64 * 1024); /* half of it for what is on its way */
+    struct hub *hub = start_with_room_for(4, 65536); /* half of it for what is on its way */
     fake_store_fill(&world.store, BYTES("lobby"), "m", 3000);
     struct fake_client *first = reader(2999);
     fake_world_run(&world, 50);
@@ -210,7 +210,7 @@ TEST(pages_past_the_budget_wait_until_one_is_answered)
 
 TEST(who_leaves_while_it_waits_for_room_leaves_no_page_behind)
 {
-    struct hub *hub = start_with_room_for(2, 64 * 1024);
+    struct hub *hub = start_with_room_for(2, 65536);
     fake_store_fill(&world.store, BYTES("lobby"), "m", 6000);
     reader(5999);
     fake_world_run(&world, 50);

@@ -535,7 +535,7 @@ TEST(history_across_two_pages_is_shorter_when_memory_holds_only_one)
 {
     struct hub_settings settings = fake_settings(&world);
     settings.room_log_bytes_max = 4096;
-    settings.log_bytes_max = 4 * 40000; /* a page is some 33,000 */
+    settings.log_bytes_max = 160000; /* pages have a quarter; one is some 33,000 */
     fake_gateway_start(&world, 1, &settings);
     fake_store_fill(&world.store, BYTES("lobby"), "m", 1000);
     struct fake_client *ann = joined("ann", 1, "");

@@ -6,10 +6,11 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
+import http from 'node:http';
 import path from 'node:path';
 import { Child } from './harness/child.mjs';
 import { memoryOf, metric, metricSum } from './harness/memory.mjs';
-import { BIN_DIR } from './harness/parley.mjs';
+import { BIN_DIR, Gateway } from './harness/parley.mjs';
 import { range, someoneIn } from './harness/person.mjs';
 import { Polling } from './harness/polling.mjs';
 import { promise } from './harness/promise.mjs';
@@ -114,29 +115,29 @@ promise('a_NATS_that_freezes_while_the_store_commits_costs_only_time', { of: sta
     for (const person of people) assert.equal(person.leaves.length, 0);
 });
 
-/** Freezes the second gateway while 20,000 messages are stored; its member must get them all. */
-async function standStill(t) {
+/** Freezes the second gateway while 20,000 messages are stored, and more until that `isEnough`; its member must get them all. */
+async function standStill(t, isEnough = () => true) {
     const room = freshRoom();
     const [, frozen] = stack.gateways;
     const bert = await someoneIn(t, stack.urls[1], { room });
     const people = await Promise.all(range(1, 4).map(() => someoneIn(t, stack.urls[0], { room, auth: { echo: false } })));
     frozen.child.signal('SIGSTOP');
     const text = 'y'.repeat(500);
-    await Promise.all(
-        people.map(async (person, p) => {
-            for (let n = 0; n < 5000; n += 500)
-                await Promise.all(range(n + 1, n + 500).map((m) => person.say(`${p}-${m} ${text}`)));
-        }),
-    );
+    let count = 0;
+    while (count < 20_000 || !isEnough()) {
+        assert.ok(count < 200_000, `enough after ${count} messages`);
+        await Promise.all(people.flatMap((person) => range(1, 500).map((n) => person.say(`${count}-${n} ${text}`))));
+        count += 500 * people.length;
+    }
     frozen.child.signal('SIGCONT');
-    await bert.hasSeen(20_000);
-    bert.sawExactly(1, 20_000);
+    await bert.hasSeen(count);
+    bert.sawExactly(1, count);
     assert.equal(bert.gaps.length, 0);
     const { heap } = await memoryOf(frozen);
     assert.ok(heap < 128 * MIB, `memory is bounded: ${heap}`);
 }
 
-promise('a_gateway_that_stood_still_while_20000_broadcasts_came_gives_all_of_them_to_its_members', { of: stack }, standStill);
+promise('a_gateway_that_stood_still_while_20000_broadcasts_came_gives_all_of_them_to_its_members', { of: stack }, (t) => standStill(t));
 
 promise('a_gateway_that_NATS_cut_off_since_it_was_too_slow_loses_nothing', { of: stack }, async (t) => {
     const file = stack.file('slow-consumer.conf');
@@ -145,11 +146,38 @@ promise('a_gateway_that_NATS_cut_off_since_it_was_too_slow_loses_nothing', { of:
     await stack.nats.start(['-c', file]);
     for (const program of [...stack.gateways, ...stack.stores]) await program.ready();
     const before = metric(await stack.gateways[1].metrics(), 'parley_nats_reconnects_total');
-    await standStill(t);
+    await standStill(t, () => stack.nats.child.lines.some(({ text }) => /Slow Consumer/i.test(text)));
     assert.ok(metric(await stack.gateways[1].metrics(), 'parley_nats_reconnects_total') > before, 'NATS has cut it off');
     await stack.nats.kill();
     await stack.nats.start();
     for (const program of [...stack.gateways, ...stack.stores]) await program.ready();
+});
+
+// Whoever reads a gateway's log can stop its loop; NATS goes on.
+promise('a_gateway_whose_loop_stands_still_drops_what_its_mailbox_does_not_hold_and_fetches_it_later', { of: stack }, async (t) => {
+    const room = freshRoom();
+    const gateway = stack.adopt(new Gateway('silent', { ...stack.gateways[0].env, ACCESS_LOG: 'combined' }));
+    await gateway.start();
+    const bert = await someoneIn(t, gateway.url, { room });
+    const anna = await someoneIn(t, stack.urls[0], { room, auth: { echo: false } });
+    const pipe = gateway.child.process.stdout;
+    pipe.pause();
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 8 });
+    const ask = () => http.get(`${gateway.url}/healthy`, { agent }, (answer) => answer.resume()).on('error', () => {});
+    const isMoving = () => fetch(`${gateway.adminUrl}/healthz`, { signal: AbortSignal.timeout(3000) }).then(() => true, () => false);
+    do for (const _ of range(1, 500)) ask();
+    while (await isMoving()); // until the pipe is full
+    const text = 'x'.repeat(16_000);
+    const count = 5500; // 84 MiB, and the mailbox holds 64
+    for (let n = 0; n < count; n += 100) await Promise.all(range(1, 100).map((m) => anna.say(`${n + m} ${text}`)));
+    pipe.resume();
+    agent.destroy();
+    await bert.hasSeen(count);
+    bert.sawExactly(1, count);
+    const metrics = await gateway.metrics();
+    assert.ok(metric(metrics, 'parley_mailbox_dropped_total') > 0, 'some did not fit');
+    assert.equal(metric(metrics, 'parley_mailbox_bytes'), 0);
+    await gateway.stop();
 });
 
 promise('a_NATS_that_takes_too_little_counts_as_none_until_it_takes_enough', { of: stack }, async (t) => {
