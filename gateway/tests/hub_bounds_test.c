@@ -10,7 +10,8 @@
 #include <stdlib.h>
 
 static struct fake_world world;
-static char text[16 * 1024 + 1]; /* a long one */
+enum { TEXT_BYTES = 16384 };
+static char text[TEXT_BYTES + 1]; /* a long one */
 
 static void check_limits(void *user)
 {
@@ -26,7 +27,7 @@ static int set_up(void **state)
     (void)state;
     fake_world_init(&world);
     world.on_moment = check_limits;
-    memset(text, 'x', sizeof(text) - 1);
+    memset(text, 'x', TEXT_BYTES);
     return 0;
 }
 
@@ -67,7 +68,7 @@ TEST(messages_of_all_rooms_together_are_bounded_and_the_one_past_it_is_overloade
     world.append_mode = FAKE_STORE_SILENT;
     const struct hub_stats *stats = hub_stats(hub());
     size_t i = 0;
-    for (; hub()->send_bytes + sizeof(text) - 1 <= SENDS_BYTES_MAX; i++) {
+    for (; hub()->send_bytes + TEXT_BYTES <= SENDS_BYTES_MAX; i++) {
         snprintf(namespace, sizeof(namespace), "/%zu", i % ROOMS);
         fake_client_send(clients[i % ROOMS / ROOMS_OF_CLIENT], namespace, text, "");
         if (i % ROOMS == 0) {
@@ -92,7 +93,7 @@ static struct contract_room_event *broadcast(struct bytes room, uint64_t first)
     static struct contract_stored_message messages[30];
     for (size_t i = 0; i < COUNT_OF(messages); i++) {
         messages[i] = (struct contract_stored_message){
-            .sender = BYTES("bob"), .client_id = BYTES("c"), .body = bytes_of(text, 16 * 1024)};
+            .sender = BYTES("bob"), .client_id = BYTES("c"), .body = bytes_of(text, TEXT_BYTES)};
     }
     struct contract_room_event event = {
         .room = room,
@@ -119,7 +120,7 @@ TEST(what_is_ahead_of_the_logs_of_all_rooms_is_bounded_and_the_one_past_it_is_no
     uint64_t first = 1001;
     hub_on_room_event(hub(), broadcast(BYTES("a"), first), world.now_ms);
     size_t each = hub()->ahead_bytes;
-    assert_true(each > 30 * 16 * 1024);
+    assert_true(each > (size_t)30 * TEXT_BYTES);
     for (size_t i = 1; (i + 1) * each <= AHEAD_BYTES_MAX; i++) {
         hub_on_room_event(hub(), broadcast(i % 2 == 0 ? BYTES("a") : BYTES("b"), first += 100),
                           world.now_ms);
