@@ -1,7 +1,7 @@
 # Everything that one does with a checkout. The recipes are in scripts/; each does its own set-up.
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test rolling-test k8s-test check bench build images compose compose-test docs clean
+.PHONY: help run dev test storm-test rolling-test k8s-test check bench build images compose compose-test docs clean
 
 # Recipes may only use what a fresh Debian has.
 SHELL := /bin/bash
@@ -24,6 +24,11 @@ dev: ## as run, but builds and starts again at every save
 test: ## builds with sanitizers and runs all tests: units, integration, browser
 	@scripts/setup run test
 	@scripts/test
+
+storm-test: ## 15,000 clients of a killed gateway come back at once, and nobody else notices
+	@scripts/setup run test
+	@scripts/build release
+	@PARLEY_TEST_STORM=15000 node --test tests/integration/storm.test.mjs
 
 rolling-test: ## rolls from the last release to this checkout and back, while people talk
 	@scripts/setup run

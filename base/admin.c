@@ -5,6 +5,9 @@
 #include "listener.h"
 #include <stdlib.h>
 
+/* Whoever looks in should not wait a loop turn for each that came before: turns are long when the process is busy. */
+enum { ACCEPTS_PER_TURN = 8 };
+
 struct admin {
     struct admin_callbacks callbacks;
     h2o_globalconf_t config;
@@ -79,8 +82,9 @@ static void on_connection(h2o_socket_t *listener, const char *error)
     if (error != NULL) {
         return;
     }
-    h2o_socket_t *socket = h2o_evloop_socket_accept(listener);
-    if (socket != NULL) {
+    h2o_socket_t *socket;
+    for (int i = 0; i < ACCEPTS_PER_TURN && (socket = h2o_evloop_socket_accept(listener)) != NULL;
+         i++) {
         http_connections_accept(&admin->connections, &admin->accept, socket);
     }
 }

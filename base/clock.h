@@ -6,6 +6,9 @@
 
 #include <stdint.h>
 
+/* CPU time that the calling thread has used, in microseconds. */
+uint64_t clock_thread_cpu_us(void);
+
 /* Milliseconds and microseconds of CLOCK_MONOTONIC: for timeouts and durations. */
 uint64_t clock_monotonic_ms(void);
 uint64_t clock_monotonic_us(void);

@@ -17,12 +17,17 @@ static void sleep_ms(unsigned long ms)
 
 static void do_order(const char *name, const char *order)
 {
-    unsigned long ms;
+    static const char SLEEP[] = "sleep ";
+    char *end = NULL;
+    unsigned long ms = 0;
+    if (strncmp(order, SLEEP, sizeof(SLEEP) - 1) == 0) {
+        ms = strtoul(order + sizeof(SLEEP) - 1, &end, 10);
+    }
     if (strcmp(order, "kill") == 0) {
         (void)raise(SIGKILL);
     } else if (strcmp(order, "stop") == 0) {
         (void)kill(getpid(), SIGSTOP);
-    } else if (sscanf(order, "sleep %lu", &ms) == 1) {
+    } else if (end != NULL && ms > 0 && *end == '\0') {
         sleep_ms(ms);
     } else {
         (void)fprintf(stderr, "failpoint %s: \"%s\" is none of kill, stop, sleep MS\n", name,

@@ -86,8 +86,12 @@ static void join(struct client *client, const struct client_settings *settings)
     buf_append_bytes(&packet, BYTES("40"));
     append_namespace(&packet, client, settings);
     client->namespace_len = (uint16_t)(packet.len - 2);
-    buf_append_format(&packet, "{\"username\":\"m%u\"%s}", client->index,
+    buf_append_format(&packet, "{\"username\":\"m%u\"%s", client->index,
                       settings->has_echo ? "" : ",\"echo\":false");
+    if (settings->handlers.write_auth != NULL) {
+        settings->handlers.write_auth(settings->handlers.user, client, &packet);
+    }
+    buf_append_char(&packet, '}');
     append_masked(&client->out, WS_TEXT, buf_bytes(&packet));
     buf_release(&packet);
     client->state = CLIENT_JOINING;
@@ -141,6 +145,11 @@ static enum client_result on_packet(struct client *client, const struct client_s
     }
     if (client->state == CLIENT_JOINING && bytes_start_with(packet, BYTES("40"))) {
         client->state = CLIENT_JOINED;
+        if (settings->handlers.on_joined != NULL) {
+            settings->handlers.on_joined(
+                settings->handlers.user, client,
+                bytes_skip(packet, MIN_OF(packet.len, (size_t)2 + client->namespace_len)));
+        }
         return CLIENT_FINE;
     }
     return break_with(error, client, "the server did not let us join", packet);
@@ -252,11 +261,44 @@ enum client_result client_receive(struct client *client, const struct client_set
     return result;
 }
 
-void client_release(struct client *client)
+void client_reset(struct client *client)
 {
     if (client->state != CLIENT_UNUSED) {
         close(client->fd);
     }
+    client->state = CLIENT_UNUSED;
+    client->is_waiting_to_write = false;
+    buf_clear(&client->in);
+    buf_clear(&client->out);
+}
+
+void client_release(struct client *client)
+{
+    client_reset(client);
     buf_release(&client->in);
     buf_release(&client->out);
+}
+
+/* The number whose last digit is in front of *@at, which goes to its first one. */
+static uint64_t number_before(struct bytes text, size_t *at)
+{
+    uint64_t number = 0, scale = 1;
+    for (; *at > 0 && text.data[*at - 1] >= '0' && text.data[*at - 1] <= '9'; scale *= 10) {
+        number += (uint64_t)(text.data[--*at] - '0') * scale;
+    }
+    return number;
+}
+
+uint64_t client_event_id(struct bytes event, uint64_t *ret_epoch)
+{
+    if (event.len < 3) {
+        return 0;
+    }
+    size_t at = event.len - 2; /* of "] */
+    uint64_t id = number_before(event, &at);
+    if (ret_epoch != NULL && at > 0) {
+        at--;
+        *ret_epoch = number_before(event, &at);
+    }
+    return id;
 }

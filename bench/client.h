@@ -10,6 +10,7 @@
 #define PARLEY_BENCH_CLIENT_H
 
 #include "base/bytes.h"
+#include <netinet/in.h>
 
 enum client_state {
     CLIENT_UNUSED, /* has no socket yet */
@@ -22,8 +23,9 @@ enum client_state {
 
 struct client {
     int fd;
-    uint32_t index; /* in its swarm */
-    uint32_t room;  /* its number */
+    const struct sockaddr_in *server; /* that it connects to */
+    uint32_t index;                   /* in its swarm */
+    uint32_t room;                    /* its number */
     enum client_state state;
     uint16_t namespace_len; /* of "/room," between a packet's type and what follows */
     bool is_dirty;          /* out has grown, and the swarm will write it */
@@ -32,8 +34,17 @@ struct client {
     struct buf out; /* what is to be written */
 };
 
-/* What the server said to a joined client. Payloads are valid during the call. */
+/* What the server said to a client. Payloads are valid during the call. */
 struct client_handlers {
+    /* Appends more members of CONNECT's auth, each with a comma in front. NULL: there are none. */
+    void (*write_auth)(void *user, const struct client *client, struct buf *out);
+    /* It has joined: @reply is CONNECT's answer, {"sid":…}. NULL: nobody wants to know. */
+    void (*on_joined)(void *user, struct client *client, struct bytes reply);
+    /*
+     * Its connection is gone, and it is UNUSED now; it was in @state, and @why is a sentence. It may be started again, but
+     * not by this call. NULL: that fails the run.
+     */
+    void (*on_lost)(void *user, struct client *client, enum client_state state, struct bytes why);
     /* @event is the packet's array: ["name",…] */
     void (*on_event)(void *user, struct client *client, struct bytes event);
     /* @arguments is the array of an acknowledgement. */
@@ -67,6 +78,12 @@ MUST_USE enum client_result client_receive(struct client *client,
 void client_emit(struct client *client, const struct client_settings *settings,
                  const uint64_t *ack_id, struct bytes arguments);
 
+/* Forgets its connection, which is closed: UNUSED again. */
+void client_reset(struct client *client);
+
 void client_release(struct client *client);
+
+/* The id in  ["chat message",…,"<epoch>-<id>"]  , with the epoch in @ret_epoch unless that is NULL; 0 when there is none. */
+uint64_t client_event_id(struct bytes event, uint64_t *ret_epoch);
 
 #endif

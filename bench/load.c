@@ -1,5 +1,6 @@
 /* load.c - parley-load: many Socket.IO clients, and what their servers make of them. See README.md. */
 #include "idle.h"
+#include "storm.h"
 #include "traffic.h"
 
 #include <stdio.h>
@@ -19,8 +20,9 @@ int main(int argc, char **argv)
     if (!options_parse(argc, argv, &options, &error)) {
         return fail(&error, 2);
     }
-    bool is_fine = options.mode == LOAD_IDLE ? idle_run(&options, &out, &error)
-                                             : traffic_run(&options, &out, &error);
+    bool is_fine = options.mode == LOAD_IDLE    ? idle_run(&options, &out, &error)
+                   : options.mode == LOAD_STORM ? storm_run(&options, &out, &error)
+                                                : traffic_run(&options, &out, &error);
     if (!is_fine) {
         buf_release(&out);
         return fail(&error, EXIT_FAILURE);

@@ -16,9 +16,13 @@ static const char HELP[] =
     "have it\n"
     "       ack      the same, but one is done when it is acknowledged\n"
     "       idle     connections that say nothing: memory and CPU of the servers\n"
+    "       storm    prints \"joined\" and waits until somebody kills the servers of --connect; "
+    "then "
+    "all come\n"
+    "                back at once, to --back, with their sessions\n"
     "\n"
     "  --connect HOST:PORT[,…]    IPv4 addresses of the servers; connections take turns\n"
-    "  --members N                connections (fanout 1000, ack 100, idle 1000)\n"
+    "  --members N                connections (1000; ack: 100)\n"
     "  --senders N                how many of them send (fanout 1, ack: all)\n"
     "  --window N                 messages in flight for each sender (1)\n"
     "  --rooms N                  rooms, in which the connections take turns (1)\n"
@@ -29,6 +33,12 @@ static const char HELP[] =
     "  --warmup SECONDS           not measured; idle: time to settle (1)\n"
     "  --seconds SECONDS          measured (5)\n"
     "  --server-pid PID[,…]       the servers, for CPU time and memory; idle needs it\n"
+    "  --back HOST:PORT[,…]       storm: where they come back\n"
+    "  --witness HOST:PORT[,…]    storm: where the witnesses are, who lose no connection and talk "
+    "meanwhile\n"
+    "  --witnesses N              storm: how many of the members they are (100)\n"
+    "  --missed N                 storm: messages of each room that the others miss (1000)\n"
+    "  --every SECONDS            storm: time between the witnesses' messages (0.1)\n"
     "  --watch NAME=PID           another process whose CPU time, with its children's, is told; "
     "repeatable\n";
 
@@ -90,12 +100,12 @@ static bool parse_pid(const char *text, pid_t *ret)
 }
 
 /* Both lists are short; the value's commas are cut in place. */
-static bool parse_addresses(char *value, struct load_options *options)
+static bool parse_addresses(char *value, struct addresses *addresses)
 {
     char *rest = value;
-    for (char *item; (item = strsep(&rest, ",")) != NULL; options->address_count++) {
-        if (options->address_count == ADDRESSES_MAX ||
-            !parse_address(item, &options->addresses[options->address_count])) {
+    for (char *item; (item = strsep(&rest, ",")) != NULL; addresses->count++) {
+        if (addresses->count == ADDRESSES_MAX ||
+            !parse_address(item, &addresses->of[addresses->count])) {
             return false;
         }
     }
@@ -145,10 +155,23 @@ static bool parse_room(const char *value, struct load_options *options)
 static bool parse_other(const char *option, char *value, struct load_options *options,
                         struct buf *error)
 {
+    const struct {
+        const char *option;
+        struct addresses *addresses;
+    } lists[] = {{"--connect", &options->connect},
+                 {"--back", &options->back_to},
+                 {"--witness", &options->witness_of}};
     const char *must = NULL;
-    if (strcmp(option, "--connect") == 0) {
-        must = parse_addresses(value, options) ? NULL : "IPv4 addresses as in 127.0.0.1:3000";
-    } else if (strcmp(option, "--server-pid") == 0) {
+    for (size_t i = 0; i < COUNT_OF(lists); i++) {
+        if (strcmp(option, lists[i].option) == 0) {
+            if (!parse_addresses(value, lists[i].addresses)) {
+                fail(error, option, value, "IPv4 addresses as in 127.0.0.1:3000");
+                return false;
+            }
+            return true;
+        }
+    }
+    if (strcmp(option, "--server-pid") == 0) {
         must = parse_servers(value, options) ? NULL : "process ids, separated by commas";
     } else if (strcmp(option, "--watch") == 0) {
         must = parse_watched(value, options) ? NULL : "as in store=1234";
@@ -175,9 +198,13 @@ static bool parse_option(const char *option, char *value, struct load_options *o
         uint32_t *number;
         uint32_t min, max;
     } numbers[] = {
-        {"--members", &options->members, 1, 1000000}, {"--senders", &options->senders, 1, 1000000},
-        {"--window", &options->window, 1, 1024},      {"--rooms", &options->rooms, 1, 1000000},
+        {"--members", &options->members, 1, 1000000},
+        {"--senders", &options->senders, 1, 1000000},
+        {"--window", &options->window, 1, 1024},
+        {"--rooms", &options->rooms, 1, 1000000},
         {"--body", &options->body_bytes, 8, 16384}, /* a sender's number has 8 digits */
+        {"--witnesses", &options->witnesses, 1, 1000000},
+        {"--missed", &options->missed, 0, 10000}, /* more are a gap: RECOVERY_MAX */
     };
     for (size_t i = 0; i < COUNT_OF(numbers); i++) {
         if (strcmp(option, numbers[i].option) == 0) {
@@ -191,12 +218,15 @@ static bool parse_option(const char *option, char *value, struct load_options *o
     if (strcmp(option, "--seconds") == 0) {
         return parse_seconds(option, value, &options->duration_ms, error);
     }
+    if (strcmp(option, "--every") == 0) {
+        return parse_seconds(option, value, &options->every_ms, error);
+    }
     return parse_other(option, value, options, error);
 }
 
 static bool parse_mode(const char *text, enum load_mode *ret)
 {
-    static const char *const NAMES[] = {"fanout", "ack", "idle"};
+    static const char *const NAMES[] = {"fanout", "ack", "idle", "storm"};
     for (size_t i = 0; i < COUNT_OF(NAMES); i++) {
         if (strcmp(text, NAMES[i]) == 0) {
             *ret = (enum load_mode)i;
@@ -211,7 +241,7 @@ static void set_defaults(struct load_options *options)
     if (options->members == 0) {
         options->members = options->mode == LOAD_ACK ? 100 : 1000;
     }
-    if (options->senders == 0 && options->mode != LOAD_IDLE) {
+    if (options->senders == 0 && (options->mode == LOAD_FANOUT || options->mode == LOAD_ACK)) {
         options->senders = options->mode == LOAD_ACK ? options->members : 1;
     }
     if (options->room_prefix[0] == '\0') {
@@ -222,7 +252,7 @@ static void set_defaults(struct load_options *options)
 
 static const char *find_contradiction(const struct load_options *options)
 {
-    if (options->address_count == 0) {
+    if (options->connect.count == 0) {
         return "--connect must say where the servers are, as in --connect 127.0.0.1:3000.";
     }
     if (options->rooms > options->members) {
@@ -231,8 +261,17 @@ static const char *find_contradiction(const struct load_options *options)
     if (options->mode == LOAD_IDLE && options->server_count == 0) {
         return "idle needs --server-pid: memory is what it measures.";
     }
-    if (options->mode == LOAD_IDLE && options->senders > 0) {
-        return "idle has no --senders.";
+    bool has_senders = options->mode == LOAD_FANOUT || options->mode == LOAD_ACK;
+    if (!has_senders && options->senders > 0) {
+        return "--senders are for fanout and ack mode.";
+    }
+    if (options->mode == LOAD_STORM &&
+        (options->back_to.count == 0 || options->witness_of.count == 0)) {
+        return "storm needs --back and --witness.";
+    }
+    if (options->mode == LOAD_STORM &&
+        (options->witnesses >= options->members || options->witnesses < options->rooms)) {
+        return "--witnesses must be less than --members, and one for each of the --rooms at least.";
     }
     if (options->senders > options->members) {
         return "--senders must not be more than --members: they are some of them.";
@@ -255,13 +294,16 @@ bool options_parse(int argc, char **argv, struct load_options *ret_options, stru
         .warmup_ms = 1000,
         .duration_ms = 5000,
         .has_echo = true,
+        .witnesses = 100,
+        .missed = 1000,
+        .every_ms = 100,
     };
     if (argc < 2 || strcmp(argv[1], "--help") == 0) {
         fputs(HELP, argc < 2 ? stderr : stdout);
         exit(argc < 2 ? 2 : EXIT_SUCCESS);
     }
     if (!parse_mode(argv[1], &options.mode)) {
-        fail(ret_error, "The mode", argv[1], "fanout, ack or idle");
+        fail(ret_error, "The mode", argv[1], "fanout, ack, idle or storm");
         return false;
     }
     for (int i = 2; i < argc; i += 2) {

@@ -16,7 +16,13 @@ enum {
         48, /* "-" and the room's number come behind it, and a room has 64 at most */
 };
 
-enum load_mode { LOAD_FANOUT, LOAD_ACK, LOAD_IDLE };
+enum load_mode { LOAD_FANOUT, LOAD_ACK, LOAD_IDLE, LOAD_STORM };
+
+/* IPv4 addresses of servers; connections take turns. */
+struct addresses {
+    struct sockaddr_in of[ADDRESSES_MAX];
+    size_t count;
+};
 
 /* A process whose CPU time is told. */
 struct watched_process {
@@ -26,15 +32,19 @@ struct watched_process {
 
 struct load_options {
     enum load_mode mode;
-    struct sockaddr_in addresses[ADDRESSES_MAX]; /* of the servers; connections take turns */
-    size_t address_count;
-    uint32_t members; /* connections; they take turns in the rooms */
-    uint32_t senders; /* the first so many of the members */
-    uint32_t window;  /* messages that each sender has in flight */
+    struct addresses connect; /* of all; in storm mode of those that will have to come back */
+    uint32_t members;         /* connections; they take turns in the rooms */
+    uint32_t senders;         /* the first so many of the members */
+    uint32_t window;          /* messages that each sender has in flight */
     uint32_t rooms;
     uint32_t body_bytes;
     uint32_t warmup_ms, duration_ms;
-    bool has_echo; /* senders get their own messages, as everybody does */
+    /* of storm mode */
+    struct addresses back_to, witness_of;
+    uint32_t witnesses; /* the first so many of the members, who stay */
+    uint32_t missed;    /* messages of each room that the others miss */
+    uint32_t every_ms;  /* between messages while they come back */
+    bool has_echo;      /* senders get their own messages, as everybody does */
     char room_prefix[ROOM_PREFIX_BYTES_MAX + 1];
     pid_t servers[PROCESSES_MAX]; /* whose CPU time together is the measure */
     size_t server_count;

@@ -52,6 +52,7 @@ bool swarm_init(struct swarm *swarm, const struct load_options *options,
     for (uint32_t i = 0; i < options->members; i++) {
         swarm->clients[i].index = i;
         swarm->clients[i].room = i % options->rooms;
+        swarm->clients[i].server = &options->connect.of[i % options->connect.count];
     }
     ASSERT(swarm->epoll >= 0);
     return raise_file_limit(swarm, options->members);
@@ -74,6 +75,29 @@ static bool fail(struct swarm *swarm, const struct client *client, const char *w
     buf_append_format(&swarm->error, "Connection %u: %s: %s.", client->index, what,
                       strerror(error));
     return false;
+}
+
+/* The connection of @client is over, as swarm->error says. Returns whether somebody handles that. */
+static bool end(struct swarm *swarm, struct client *client)
+{
+    const struct client_handlers *handlers = &swarm->settings.handlers;
+    if (handlers->on_lost == NULL) {
+        return false;
+    }
+    struct buf why = swarm->error;
+    swarm->error = BUF_INIT;
+    enum client_state state = client->state;
+    swarm->joined_count -= state == CLIENT_JOINED;
+    client_reset(client);
+    handlers->on_lost(handlers->user, client, state, buf_bytes(&why));
+    buf_release(&why);
+    return swarm->error.len == 0;
+}
+
+static bool lose(struct swarm *swarm, struct client *client, const char *what, int error)
+{
+    fail(swarm, client, what, error);
+    return end(swarm, client);
 }
 
 /* --- writing ---------------------------------------------------------------------------------------------------- */
@@ -101,7 +125,7 @@ static bool flush(struct swarm *swarm, struct client *client)
     }
     ssize_t sent = send(client->fd, client->out.data, client->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-        return fail(swarm, client, "cannot write", errno);
+        return lose(swarm, client, "cannot write", errno);
     }
     buf_consume(&client->out, (size_t)MAX_OF(sent, 0));
     wait_to_write(swarm, client, client->out.len > 0);
@@ -151,10 +175,9 @@ static void choose_source(int fd, const struct sockaddr_in *server, uint32_t ind
     (void)!bind(fd, (struct sockaddr *)&source, sizeof(source));
 }
 
-static bool start(struct swarm *swarm, struct client *client)
+bool swarm_start(struct swarm *swarm, struct client *client)
 {
-    const struct load_options *options = swarm->options;
-    const struct sockaddr_in *server = &options->addresses[client->index % options->address_count];
+    const struct sockaddr_in *server = client->server;
     client->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (client->fd < 0) {
         return fail(swarm, client, "there is no socket", errno);
@@ -165,7 +188,7 @@ static bool start(struct swarm *swarm, struct client *client)
     choose_source(client->fd, server, client->index);
     if (connect(client->fd, (const struct sockaddr *)server, sizeof(*server)) != 0 &&
         errno != EINPROGRESS) {
-        return fail(swarm, client, "cannot connect", errno);
+        return lose(swarm, client, "cannot connect", errno);
     }
     client->is_waiting_to_write = true;
     watch(swarm, client, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT);
@@ -178,7 +201,7 @@ static bool finish_connect(struct swarm *swarm, struct client *client)
     socklen_t len = sizeof(error);
     getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &len);
     if (error != 0) {
-        return fail(swarm, client, "cannot connect", error);
+        return lose(swarm, client, "cannot connect", error);
     }
     client_start(client);
     return true;
@@ -191,7 +214,7 @@ bool swarm_connect(struct swarm *swarm)
     while (swarm->joined_count < members) {
         while (swarm->started_count < members &&
                swarm->started_count - swarm->joined_count < HANDSHAKES_MAX) {
-            if (!start(swarm, &swarm->clients[swarm->started_count++])) {
+            if (!swarm_start(swarm, &swarm->clients[swarm->started_count++])) {
                 return false;
             }
         }
@@ -216,17 +239,19 @@ static bool receive(struct swarm *swarm, struct client *client)
         return true;
     }
     if (len <= 0) {
-        return fail(swarm, client, "lost", len == 0 ? ECONNRESET : errno);
+        return lose(swarm, client, "lost", len == 0 ? ECONNRESET : errno);
     }
     bool was_joined = client->state == CLIENT_JOINED;
     enum client_result result =
         client_receive(client, &swarm->settings, swarm->read_buffer, (size_t)len, &swarm->error);
     swarm->joined_count += !was_joined && client->state == CLIENT_JOINED;
+    if (result == CLIENT_BROKEN) {
+        return end(swarm, client);
+    }
     if (client->out.len > 0) {
         mark_dirty(swarm, client);
     }
-    /* A handler may have found something wrong, too. */
-    return result == CLIENT_FINE && swarm->error.len == 0;
+    return swarm->error.len == 0; /* a handler may have found something wrong */
 }
 
 static bool handle(struct swarm *swarm, struct client *client, uint32_t events)
@@ -234,10 +259,14 @@ static bool handle(struct swarm *swarm, struct client *client, uint32_t events)
     if (client->state == CLIENT_CONNECTING && !finish_connect(swarm, client)) {
         return false;
     }
+    if (client->state == CLIENT_UNUSED) {
+        return true; /* it was lost */
+    }
     if ((events & EPOLLOUT) != 0 && !flush(swarm, client)) {
         return false;
     }
-    return (events & ~(uint32_t)EPOLLOUT) == 0 || receive(swarm, client);
+    return client->state == CLIENT_UNUSED || (events & ~(uint32_t)EPOLLOUT) == 0 ||
+           receive(swarm, client);
 }
 
 bool swarm_turn(struct swarm *swarm, int timeout_ms)

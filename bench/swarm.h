@@ -37,9 +37,12 @@ void swarm_release(struct swarm *swarm);
  */
 MUST_USE bool swarm_connect(struct swarm *swarm);
 
+/* Connects @client, which is UNUSED, to its server. Returns false with a sentence in swarm->error when there is no socket. */
+MUST_USE bool swarm_start(struct swarm *swarm, struct client *client);
+
 /*
  * One turn of the loop: waits at most @timeout_ms for news, handles them, writes. Returns false with a sentence in
- * swarm->error when a connection was lost.
+ * swarm->error when a connection was lost, unless somebody handles that.
  */
 MUST_USE bool swarm_turn(struct swarm *swarm, int timeout_ms);
 

@@ -113,20 +113,6 @@ static void start_sending(struct traffic *traffic)
 
 /* --- what arrives ----------------------------------------------------------------------------------------------- */
 
-/* The number in front of the last  "]  of  ["chat message",…,"<epoch>-<id>"]  , or 0. */
-static uint64_t id_of(struct bytes event)
-{
-    if (event.len < 3) {
-        return 0;
-    }
-    const char *end = event.data + event.len - 2;
-    uint64_t id = 0, scale = 1;
-    for (const char *at = end; at-- > event.data && *at >= '0' && *at <= '9'; scale *= 10) {
-        id += (uint64_t)(*at - '0') * scale;
-    }
-    return id;
-}
-
 /* Returns false when @id is not the one that this member must get next. */
 static bool is_in_order(const struct traffic *traffic, const struct member *member,
                         const struct room *room, uint64_t id)
@@ -163,7 +149,7 @@ static void on_event(void *user, struct client *client, struct bytes event)
     struct traffic *traffic = user;
     struct member *member = &traffic->members[client->index];
     struct room *room = &traffic->rooms[client->room];
-    uint64_t id = id_of(event);
+    uint64_t id = client_event_id(event, NULL);
     if (!bytes_start_with(event, BYTES("[\"chat message\",\"")) || id == 0) {
         fail(traffic, client, "got something else than a message", event);
         return;

@@ -230,8 +230,9 @@ static size_t raise_open_files(void)
     return (size_t)limit.rlim_cur - OPEN_FILES_BESIDE_CLIENTS;
 }
 
-static int32_t wait_ms(const struct echo_server *server, bool has_work)
+static int32_t wait_ms(const struct echo_server *server)
 {
+    bool has_work = engine_has_work(server->engine) || !list_is_empty(&server->dirty);
     uint64_t now_ms = clock_monotonic_ms(), due_ms = timers_next_due(&server->timers);
     if (has_work || due_ms <= now_ms) {
         return 0;
@@ -245,14 +246,12 @@ static int32_t wait_ms(const struct echo_server *server, bool has_work)
  */
 static void run(struct echo_server *server, h2o_loop_t *loop)
 {
-    bool has_work = false;
     while (!server->is_over) {
-        h2o_evloop_run(loop, wait_ms(server, has_work));
+        h2o_evloop_run(loop, wait_ms(server));
         timers_run(&server->timers, clock_monotonic_ms());
-        has_work = engine_go_on(server->engine);
+        engine_go_on(server->engine);
         flush_sessions(server);
         engine_reap(server->engine);
-        has_work = has_work || !list_is_empty(&server->dirty);
     }
 }
 

@@ -378,6 +378,12 @@ static void draw_cluster(struct cluster *cluster)
     size_t range_max = 1 + draw(cluster, 40);
     world->store.range_messages_max = chance(cluster, 50) ? range_max : CONTRACT_PAGE;
     draw_faults(cluster);
+    if (chance(cluster, 50) && has(cluster, FAULT_TURNS)) {
+        world->has_slow_turns = true;
+        cluster->settings.joins_per_turn = 1 + (uint32_t)draw(cluster, 3);
+        cluster->settings.catch_ups_per_turn = 1 + (uint32_t)draw(cluster, 3);
+        cluster->settings.deliveries_per_turn = 1 + (uint32_t)draw(cluster, 3);
+    }
     for (unsigned i = 0; i < cluster->gateway_count; i++) {
         fake_gateway_start(world, i, &cluster->settings);
     }

@@ -27,7 +27,8 @@ enum { SCHEDULE_STEPS = 250, SCHEDULE_PEOPLE_MAX = 8, SCHEDULE_ROOMS_MAX = 3 };
     X(DROPS, "drops", "connections go")                                      \
     X(UPGRADES, "upgrades", "clients that poll upgrade at another gateway")  \
     X(SOCKETS, "sockets", "sockets take little, or nothing for seconds")     \
-    X(MEMORY, "memory", "logs have room for a few messages")
+    X(MEMORY, "memory", "logs have room for a few messages")                 \
+    X(TURNS, "turns", "a gateway's turn does little, and takes a millisecond")
 
 enum schedule_fault {
 #define X(name, text, what) FAULT_##name,

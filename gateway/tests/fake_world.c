@@ -401,6 +401,9 @@ struct hub_settings fake_settings(const struct fake_world *world)
         .send_deadline_ms = 8000,
         .room_grace_ms = 30000,
         .rooms_per_client_max = 100,
+        .joins_per_turn = JOINS_PER_TURN,
+        .catch_ups_per_turn = CATCH_UPS_PER_TURN,
+        .deliveries_per_turn = DELIVERIES_PER_TURN,
         .room_log_bytes_max = 4 << 20,
         .log_bytes_max = 256 << 20,
         .page_answer_bytes_max = PAGE_ANSWER_BYTES_MAX,
@@ -462,14 +465,15 @@ void fake_world_turn(struct fake_world *world)
     for (size_t i = 0; i < FAKE_GATEWAYS_MAX; i++) {
         struct hub *hub = world->gateways[i].hub;
         unsigned flushes = 0;
-        bool has_work =
+        bool is_due =
             hub != NULL; /* as in the gateway's loop: once, and again where something is left */
-        while (has_work) {
+        while (is_due) {
             if (++flushes > FLUSHES_PER_TURN_MAX) {
                 fake_failed("the hub never comes to rest");
             }
+            world->gateways[i].turns += hub_has_work(hub);
             hub_flush(hub, world->now_ms);
-            has_work = hub_has_work(hub);
+            is_due = hub_has_work(hub) && !world->has_slow_turns;
         }
     }
     for (size_t i = 0; i < world->client_count; i++) {
@@ -483,6 +487,7 @@ static uint64_t next_moment(const struct fake_world *world)
     for (size_t i = 0; i < FAKE_GATEWAYS_MAX; i++) {
         if (world->gateways[i].hub != NULL) {
             next = MIN_OF(next, timers_next_due(&world->gateways[i].timers));
+            next = hub_has_work(world->gateways[i].hub) ? MIN_OF(next, world->now_ms + 1) : next;
         }
     }
     for (size_t i = 0; i < world->client_count; i++) {
@@ -520,7 +525,9 @@ static void happen(struct fake_world *world)
 void fake_world_run(struct fake_world *world, uint64_t ms)
 {
     uint64_t end_ms = world->now_ms + ms;
-    fake_world_turn(world);
+    if (!world->has_slow_turns) {
+        fake_world_turn(world);
+    }
     unsigned steps = 0;
     for (uint64_t next; (next = next_moment(world)) <= end_ms;) {
         if (++steps > STEPS_MAX) {

@@ -48,6 +48,7 @@ struct fake_gateway {
     bool is_cut_off;          /* from the bus: nothing comes, nothing goes */
     struct buf subscriptions; /* "|room||room|" */
     unsigned appends, queries, subscribes;
+    unsigned turns; /* of its loop, with something to do */
     bool last_append_was_repeat;
 };
 
@@ -113,6 +114,7 @@ struct fake_world {
     enum fake_store_mode append_mode, query_mode;
     struct fake_faults faults;
     bool loses_broadcasts;
+    bool has_slow_turns; /* a gateway's loop has one turn a millisecond */
     struct fake_gateway gateways[FAKE_GATEWAYS_MAX];
     struct fake_client *clients[FAKE_CLIENTS_MAX];
     size_t client_count;

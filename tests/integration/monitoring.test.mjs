@@ -161,6 +161,7 @@ const TROUBLE = {
     ParleyGatewayDown: { 'up{job="gateway",instance="a"}': '1x40', 'up{job="gateway",instance="b"}': '0x40' },
     ParleyGatewayFull: { parley_clients: '95x40', parley_clients_limit: '100x40' },
     ParleyGatewayRefuses: { 'parley_handshakes_refused_total{reason="full"}': '0+1x40' },
+    ParleyGatewayLags: slow('parley_loop_lag_seconds', 0.262144, 0.524288),
     ParleyGatewayBusy: { 'process_cpu_seconds_total{job="gateway"}': '0+57x40' },
     ParleyGatewayDrops: {
         parley_mailbox_dropped_total: '0x25 1x10',

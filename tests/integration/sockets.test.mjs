@@ -2,6 +2,7 @@
  * What a gateway does about connections that only cost it something.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import net from 'node:net';
 import { Child } from './harness/child.mjs';
 import { Gateway } from './harness/parley.mjs';
@@ -9,7 +10,7 @@ import { range, someoneIn } from './harness/person.mjs';
 import { promise } from './harness/promise.mjs';
 import { RawWebSocket } from './harness/raw_websocket.mjs';
 import { freshRoom, ownStack } from './harness/stack.mjs';
-import { eventually } from './harness/wait.mjs';
+import { eventually, within } from './harness/wait.mjs';
 
 const stack = ownStack({ gateways: 1, gatewayEnv: { PING_INTERVAL: '500ms', PING_TIMEOUT: '500ms' } });
 
@@ -31,6 +32,19 @@ promise('a_closed_client_that_reads_nothing_is_not_waited_for', { of: stack }, a
     frozen.socket.pause(); // answers no ping either
     assert.equal(await socketsHeld(), 1);
     await eventually(async () => (await socketsHeld()) === 0, 'the frozen client to be let go');
+});
+
+promise('a_connection_that_says_nothing_or_half_a_request_is_closed', { of: stack }, async (t) => {
+    const kinds = { nothing: '', 'half a request': 'GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n' };
+    await Promise.all(
+        Object.entries(kinds).map(async ([what, text]) => {
+            const socket = net.connect(stack.gateways[0].port, '127.0.0.1');
+            t.after(() => socket.destroy());
+            socket.on('error', () => {}).resume();
+            socket.write(text);
+            await within(once(socket, 'close'), `the end of a connection that says ${what}`);
+        }),
+    );
 });
 
 /** A gateway that may have so many files open. */

@@ -72,6 +72,7 @@ struct bus {
     struct map subscriptions; /* the bus thread's */
     bool is_stopping;         /* the bus thread's */
 
+    _Atomic size_t subscription_count;
     _Atomic size_t command_bytes;
     _Atomic size_t mail_bytes, reply_bytes;
     _Atomic bool restored_is_mailed;
@@ -314,6 +315,7 @@ static void add_subscription(struct bus *bus, struct bytes room)
     *subscription = (struct subscription){.room = bytes_to_string(room)};
     subscribe(bus, subscription);
     map_add(&bus->subscriptions, subscription);
+    atomic_store(&bus->subscription_count, bus->subscriptions.count);
 }
 
 static void subscription_free(struct subscription *subscription)
@@ -353,6 +355,7 @@ static void run_command(struct bus *bus, const struct command *command)
         if (gone != NULL) {
             subscription_free(gone);
         }
+        atomic_store(&bus->subscription_count, bus->subscriptions.count);
         break;
     }
     case COMMAND_PUBLISH: publish(bus, command); break;
@@ -615,6 +618,7 @@ struct bus_stats bus_stats(const struct bus *bus)
         .commands_dropped = atomic_load(&bus->commands_dropped),
         .slow_consumer = atomic_load(&bus->slow_consumer),
         .is_connected = atomic_load(&bus->is_connected),
+        .subscriptions = atomic_load(&bus->subscription_count),
         .mail_bytes = atomic_load(&bus->mail_bytes),
         .reply_bytes = atomic_load(&bus->reply_bytes),
         .command_bytes = atomic_load(&bus->command_bytes),

@@ -93,6 +93,7 @@ struct bus_stats {
     uint64_t commands_dropped;  /* requests and announcements */
     uint64_t slow_consumer;     /* notices from nats.c */
     bool is_connected;
+    size_t subscriptions;                          /* of rooms now */
     size_t mail_bytes, reply_bytes, command_bytes; /* that wait now */
 };
 

@@ -109,9 +109,20 @@ static void on_websocket(void *user, h2o_socket_t *socket, size_t request_len)
     }
 }
 
+/* Newcomers only: who is here already is served, however long it takes. */
+static bool is_overloaded(struct engine *engine, h2o_req_t *req)
+{
+    if (engine->settings.lag == NULL || !lag_is_overload(engine->settings.lag)) {
+        return false;
+    }
+    engine->stats.refused_overloaded++;
+    refuse_unavailable(engine, req, "this server is overloaded; try another one, or later\n");
+    return true;
+}
+
 static void open_session(struct engine *engine, h2o_req_t *req, bool is_upgrade)
 {
-    if (!engine_may_open(engine, req)) {
+    if (is_overloaded(engine, req) || !engine_may_open(engine, req)) {
         return;
     }
     if (is_upgrade) {

@@ -35,6 +35,7 @@
 #define PARLEY_EDGE_ENGINE_H
 
 #include "cors.h"
+#include "lag.h"
 #include "proto/contract_peer.h"
 #include "wire/eio_handshake.h"
 #include "wire/eio_probe.h"
@@ -42,7 +43,10 @@
 
 enum {
     ENGINE_LINGER_MS = 2000,
-    ENGINE_WRITES_PER_TURN = 4, /* of one peek each; then the others have their turn */
+    /* What a WebSocket may be written at a time, rounded up to a whole peek; and of those that have more, how many go on
+     * in one turn. So those who catch up with a lot hold up nobody else. */
+    ENGINE_FLUSH_BYTES = 256 * 1024,
+    ENGINE_GO_ON_PER_TURN = 32,
     ENGINE_POLL_BYTES_MAX = 256 * 1024,
     /* A peer is asked so often whether it still knows what we wait for, and is taken for dead after such a silence. */
     ENGINE_PEER_CHECK_MS = 1000,
@@ -94,6 +98,8 @@ struct engine_settings {
     struct timers *timers;
     const struct cors *cors; /* kept by reference */
     size_t connections_max;  /* sessions at a time; more are refused with 503 */
+    const struct lag
+        *lag; /* new ones are refused while it is an overload; NULL: never. Kept by reference */
 };
 
 /* Returns owned. */
@@ -130,8 +136,11 @@ void engine_flush(struct transport *transport);
 /* The session's callback on_upgraded: @probe's WebSocket is @transport's. */
 void engine_on_upgraded(struct transport *transport, struct eio_probe *probe);
 
-/* Goes on with what one turn was not enough for. Returns whether there was something. */
-bool engine_go_on(struct engine *engine);
+/* Once a turn: goes on with some of those that one turn was not enough for. */
+void engine_go_on(struct engine *engine);
+
+/* Whether there are more of them: the next turn should come at once. */
+bool engine_has_work(const struct engine *engine);
 
 /* At a turn's end: frees what is doomed. */
 void engine_reap(struct engine *engine);
@@ -150,9 +159,9 @@ void engine_close_some(struct engine *engine, size_t count,
 
 struct engine_stats {
     uint64_t opened_polling, opened_websocket, upgraded;
-    uint64_t refused_full, refused_draining; /* 503 */
-    uint64_t refused_too_large;              /* 413 */
-    uint64_t refused[ENGINE_REFUSALS];       /* 400 and the like, by enum eio_error */
+    uint64_t refused_full, refused_draining, refused_overloaded; /* 503 */
+    uint64_t refused_too_large;                                  /* 413 */
+    uint64_t refused[ENGINE_REFUSALS]; /* 400 and the like, by enum eio_error */
     uint64_t aborted_polls;
     uint64_t relayed,
         relays_failed; /* requests for sessions of peers: sent there; of these, without an answer */

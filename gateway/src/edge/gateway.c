@@ -12,6 +12,7 @@
 #include "gateway_metrics.h"
 #include "http.h"
 #include "hub/limits.h"
+#include "lag.h"
 #include "server.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -38,6 +39,8 @@ struct gateway {
     struct admin *admin;
     h2o_socket_t *signals;
     struct drain drain;
+    struct lag lag;
+    struct histogram turn_cpu_us;
     size_t sockets_max; /* of clients: what the files allow */
 };
 
@@ -256,6 +259,8 @@ static void write_metrics(void *user, struct buf *out)
                                    .server = server_stats(gateway->server),
                                    .config = gateway->config,
                                    .sockets_max = gateway->sockets_max,
+                                   .lag_us = &gateway->lag.lag_us,
+                                   .turn_cpu_us = &gateway->turn_cpu_us,
                                });
 }
 
@@ -408,6 +413,9 @@ static bool read_settings(const struct gateway_config *config, struct hub_settin
         .send_deadline_ms = (uint32_t)config->send_deadline_ms,
         .room_grace_ms = (uint32_t)config->room_grace_ms,
         .rooms_per_client_max = (uint32_t)config->rooms_per_client_max,
+        .joins_per_turn = JOINS_PER_TURN,
+        .catch_ups_per_turn = CATCH_UPS_PER_TURN,
+        .deliveries_per_turn = DELIVERIES_PER_TURN,
         .room_log_bytes_max = (size_t)config->room_log_bytes_max,
         .log_bytes_max = (size_t)config->log_bytes_max,
         .page_answer_bytes_max = PAGE_ANSWER_BYTES_MAX,
@@ -500,6 +508,7 @@ static bool start_engine(struct gateway *gateway, struct buf *ret_error)
         .timers = &gateway->timers,
         .cors = &gateway->cors,
         .connections_max = (size_t)gateway->config->connections_max,
+        .lag = &gateway->lag,
     };
     struct engine_callbacks callbacks = {
         .user = gateway, .open = open_session, .free = free_session};
@@ -585,6 +594,7 @@ struct gateway *gateway_new(const struct gateway_config *config, struct buf *ret
     gateway->loop = h2o_evloop_create();
     timers_init(&gateway->timers);
     init_drain(gateway);
+    lag_init(&gateway->lag, (uint64_t)config->overload_lag_ms);
     bool is_started = check_settings(config, ret_error) &&
                       raise_open_files(config->connections_max, &gateway->sockets_max, ret_error) &&
                       start_hub(gateway, ret_error) && start_engine(gateway, ret_error) &&
@@ -594,11 +604,13 @@ struct gateway *gateway_new(const struct gateway_config *config, struct buf *ret
         return NULL;
     }
     watch_signals(gateway);
+    lag_measure(&gateway->lag, gateway->loop, &gateway->timers);
     return gateway;
 }
 
-static int32_t loop_wait_ms(const struct gateway *gateway, bool has_work)
+static int32_t loop_wait_ms(const struct gateway *gateway)
 {
+    bool has_work = engine_has_work(gateway->engine) || hub_has_work(gateway->hub);
     uint64_t now_ms = clock_monotonic_ms(), due_ms = timers_next_due(&gateway->timers);
     if (has_work || due_ms <= now_ms) {
         return 0;
@@ -609,15 +621,17 @@ static int32_t loop_wait_ms(const struct gateway *gateway, bool has_work)
 
 void gateway_run(struct gateway *gateway)
 {
-    bool has_work = false;
+    uint64_t turn_began_us = clock_thread_cpu_us();
     while (!drain_is_over(&gateway->drain)) {
-        h2o_evloop_run(gateway->loop, loop_wait_ms(gateway, has_work));
+        h2o_evloop_run(gateway->loop, loop_wait_ms(gateway));
         uint64_t now_ms = clock_monotonic_ms();
         timers_run(&gateway->timers, now_ms);
-        has_work = engine_go_on(gateway->engine);
+        engine_go_on(gateway->engine);
         hub_flush(gateway->hub, now_ms);
         engine_reap(gateway->engine);
-        has_work = has_work || hub_has_work(gateway->hub);
+        uint64_t cpu_us = clock_thread_cpu_us();
+        histogram_record(&gateway->turn_cpu_us, cpu_us - turn_began_us);
+        turn_began_us = cpu_us;
     }
     LOG(LOG_INFO, "stopped", F_INT("clients", engine_open_count(gateway->engine)));
 }
@@ -628,6 +642,7 @@ void gateway_free(struct gateway *gateway)
         return;
     }
     engine_close(gateway->engine);
+    lag_release(&gateway->lag);
     if (gateway->signals != NULL) {
         h2o_socket_close(gateway->signals);
     }

@@ -34,13 +34,14 @@ static void write_refusals(struct buf *out, const struct engine_stats *engine)
         [EIO_ERROR_METHOD] = "method",       [EIO_ERROR_BAD_REQUEST] = "bad_request",
         [EIO_ERROR_FORBIDDEN] = "forbidden", [EIO_ERROR_VERSION] = "version",
     };
-    metrics_family(
-        out, name, METRIC_COUNTER,
-        "Requests to /socket.io/ that were refused: with 503 (full: CONNECTIONS_MAX is "
-        "reached; draining), 413 (too_large) or 400 (the rest; sid: of a session that is "
-        "not here, or not any more).");
+    metrics_family(out, name, METRIC_COUNTER,
+                   "Requests to /socket.io/ that were refused: with 503 (full: CONNECTIONS_MAX is "
+                   "reached; draining; overloaded: see OVERLOAD_LAG), 413 (too_large) or 400 (the "
+                   "rest; sid: of a session that is "
+                   "not here, or not any more).");
     sample(out, name, "reason", "full", engine->refused_full);
     sample(out, name, "reason", "draining", engine->refused_draining);
+    sample(out, name, "reason", "overloaded", engine->refused_overloaded);
     sample(out, name, "reason", "too_large", engine->refused_too_large);
     for (int error = 0; error < ENGINE_REFUSALS; error++) {
         sample(out, name, "reason", reasons[error], engine->refused[error]);
@@ -109,6 +110,21 @@ static void write_connections(struct buf *out, const struct gateway_numbers *num
     counter(out, "parley_received_bytes_total", "Bytes of packets from clients.", engine->bytes_in);
     counter(out, "parley_sent_bytes_total", "Bytes of packets to clients.",
             numbers->hub->bytes_out);
+}
+
+static void write_loop(struct buf *out, const struct gateway_numbers *numbers)
+{
+    metrics_histogram(out, "parley_loop_lag_seconds",
+                      "How long what comes in waits for its turn: time from when a probe is due, "
+                      "every 100 ms, until it is read.",
+                      1e-6, numbers->lag_us);
+    metrics_histogram(out, "parley_loop_turn_cpu_seconds",
+                      "CPU time of one turn of the loop, in which everybody else waits.", 1e-6,
+                      numbers->turn_cpu_us);
+    counter(out, "parley_accepts_paced_total",
+            "Turns of the loop that let in as many new sockets as one may (64): more may have "
+            "waited.",
+            numbers->server.accepts_paced);
 }
 
 /* --- messages ------------------------------------------------------------------------------------------------------ */
@@ -248,6 +264,8 @@ static void write_bus(struct buf *out, const struct bus_stats *bus)
 {
     gauge(out, "parley_nats_connected", "Whether NATS is connected (1) or not (0).",
           bus->is_connected);
+    gauge(out, "parley_nats_subscriptions", "Subscriptions now: one for each room that is kept.",
+          bus->subscriptions);
     counter(out, "parley_nats_reconnects_total", "Reconnects to NATS.", bus->reconnects);
     counter(out, "parley_nats_slow_consumer_total",
             "Notices of the NATS client that broadcasts came faster than they were taken, and were "
@@ -279,6 +297,7 @@ void gateway_metrics_write(struct buf *out, const struct gateway_numbers *number
 {
     process_metrics_write(out, "gateway");
     write_connections(out, numbers);
+    write_loop(out, numbers);
     write_messages(out, numbers->hub);
     write_rooms(out, numbers);
     write_bus(out, &numbers->bus);
@@ -288,5 +307,8 @@ void gateway_metrics_write_unused(struct buf *out)
 {
     static const struct hub_stats hub;
     static const struct gateway_config config;
-    gateway_metrics_write(out, &(struct gateway_numbers){.hub = &hub, .config = &config});
+    static const struct histogram none;
+    gateway_metrics_write(
+        out, &(struct gateway_numbers){
+                 .hub = &hub, .config = &config, .lag_us = &none, .turn_cpu_us = &none});
 }

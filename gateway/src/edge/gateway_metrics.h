@@ -18,6 +18,7 @@ struct gateway_numbers {
     struct server_stats server;
     const struct gateway_config *config;
     size_t sockets_max;
+    const struct histogram *lag_us, *turn_cpu_us;
 };
 
 void gateway_metrics_write(struct buf *out, const struct gateway_numbers *numbers);

@@ -7,7 +7,6 @@
 
 enum {
     REQUEST_TIMEOUT_MS = 10000, /* for a request's head, and between requests */
-    ACCEPTS_PER_TURN = 64,      /* a storm of clients should not need a loop turn each */
 };
 
 struct server {
@@ -22,6 +21,7 @@ struct server {
     bool is_ending;
     size_t requests;
     uint64_t sockets_refused;
+    uint64_t accepts_paced;
 };
 
 struct handler {
@@ -68,12 +68,14 @@ static void on_answer(h2o_filter_t *super, h2o_req_t *req, h2o_ostream_t **slot)
     h2o_setup_next_ostream(req, slot);
 }
 
-/* Lets in up to @count of those who wait for it. */
-static void accept_some(struct server *server, size_t count)
+/* Lets in up to @count of those who wait for it. Returns how many did. */
+static size_t accept_some(struct server *server, size_t count)
 {
+    size_t accepted = 0;
     h2o_socket_t *socket;
-    while (count-- > 0 && (socket = h2o_evloop_socket_accept(server->listener)) != NULL) {
+    while (accepted < count && (socket = h2o_evloop_socket_accept(server->listener)) != NULL) {
         const struct server_settings *settings = &server->settings;
+        accepted++;
         if (server->connections.count + settings->count_other_sockets(settings->user) >=
             settings->sockets_max) {
             /* Not left in the queue: accept(2) would fail, and the listener stay readable for ever. */
@@ -83,12 +85,15 @@ static void accept_some(struct server *server, size_t count)
             http_connections_accept(&server->connections, &server->accept, socket);
         }
     }
+    return accepted;
 }
 
 static void on_connection(h2o_socket_t *listener, const char *error)
 {
     if (error == NULL) {
-        accept_some(listener->data, ACCEPTS_PER_TURN);
+        struct server *server = listener->data;
+        server->accepts_paced +=
+            accept_some(server, SERVER_ACCEPTS_PER_TURN) == SERVER_ACCEPTS_PER_TURN;
     }
 }
 
@@ -181,5 +186,6 @@ struct server_stats server_stats(const struct server *server)
         .sockets = server->connections.count,
         .requests = server->requests,
         .sockets_refused = server->sockets_refused,
+        .accepts_paced = server->accepts_paced,
     };
 }

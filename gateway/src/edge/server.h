@@ -10,6 +10,12 @@
 #include "access_log.h"
 #include "base/bytes.h"
 
+enum {
+    /* Of those who come at the same moment, so many are let in by one turn of the loop; the others wait in the kernel's
+     * row, and those who are here have their turn in between. */
+    SERVER_ACCEPTS_PER_TURN = 64,
+};
+
 /* What serves the requests to a path and below it. */
 struct server_route {
     const char *path; /* "/socket.io", or "/" for all that no other route serves */
@@ -56,6 +62,7 @@ struct server_stats {
     size_t sockets;           /* open, that libh2o has */
     size_t requests;          /* being answered */
     uint64_t sockets_refused; /* closed as they came: sockets_max */
+    uint64_t accepts_paced;   /* turns that let in as many as one may */
 };
 
 struct server_stats server_stats(const struct server *server);

@@ -154,6 +154,13 @@ void transport_on_get_aborted(struct transport *transport, uint64_t now_ms)
 
 /* --- WebSocket ---------------------------------------------------------------------------------------------------- */
 
+static void go_on_later(struct transport *transport)
+{
+    if (list_is_empty(&transport->unfinished)) {
+        list_append(&transport->engine->unfinished, &transport->unfinished);
+    }
+}
+
 static void on_writable(h2o_socket_t *socket, const char *error)
 {
     struct transport *transport = socket->data;
@@ -161,12 +168,13 @@ static void on_writable(h2o_socket_t *socket, const char *error)
     transport->engine->stats.websockets_blocked--;
     if (error != NULL) {
         transport_doom(transport);
-    } else {
-        engine_flush(transport);
+    } else if (holds_slot(transport)) {
+        go_on_later(transport);
     }
 }
 
-static enum websocket_write write_once(struct transport *transport)
+/* Adds what was written to *@bytes. */
+static enum websocket_write write_once(struct transport *transport, size_t *bytes)
 {
     struct iovec pieces[PIECES_MAX];
     size_t count = eio_session_peek(transport->session, pieces, PIECES_MAX);
@@ -177,6 +185,7 @@ static enum websocket_write write_once(struct transport *transport)
     enum websocket_write result = websocket_write(transport->socket, pieces, count, &written);
     if (result != WEBSOCKET_FAILED) {
         eio_session_advance(transport->session, written);
+        *bytes += written;
     }
     return result;
 }
@@ -186,19 +195,16 @@ static void flush_websocket(struct transport *transport)
     if (transport->state == TRANSPORT_OPEN && transport->session->state != EIO_STATE_OPEN) {
         leave_later(transport, TRANSPORT_CLOSING);
     }
-    if (transport->is_blocked) {
-        return;
+    if (transport->is_blocked || !list_is_empty(&transport->unfinished)) {
+        return; /* it has its turn when the socket, or engine_go_on(), comes to it */
     }
+    size_t bytes = 0;
     enum websocket_write result = WEBSOCKET_WRITTEN;
-    for (int i = 0; i < ENGINE_WRITES_PER_TURN && result == WEBSOCKET_WRITTEN; i++) {
-        result = write_once(transport);
+    while (bytes < ENGINE_FLUSH_BYTES && result == WEBSOCKET_WRITTEN) {
+        result = write_once(transport, &bytes);
     }
     switch (result) {
-    case WEBSOCKET_WRITTEN:
-        if (list_is_empty(&transport->unfinished)) {
-            list_append(&transport->engine->unfinished, &transport->unfinished);
-        }
-        break;
+    case WEBSOCKET_WRITTEN: go_on_later(transport); break;
     case WEBSOCKET_BLOCKED:
         transport->is_blocked = true;
         transport->engine->stats.websockets_blocked++;
@@ -329,17 +335,18 @@ void engine_on_upgraded(struct transport *transport, struct eio_probe *probe)
     take_socket(transport, probe);
 }
 
-bool engine_go_on(struct engine *engine)
+void engine_go_on(struct engine *engine)
 {
-    struct list turn;
-    list_init(&turn);
-    list_append_all(&turn, &engine->unfinished);
-    bool has_work = !list_is_empty(&turn);
     struct list *node;
-    while ((node = list_take_first(&turn)) != NULL) {
+    for (int i = 0;
+         i < ENGINE_GO_ON_PER_TURN && (node = list_take_first(&engine->unfinished)) != NULL; i++) {
         engine_flush(CONTAINER_OF(node, struct transport, unfinished));
     }
-    return has_work;
+}
+
+bool engine_has_work(const struct engine *engine)
+{
+    return !list_is_empty(&engine->unfinished);
 }
 
 static void transport_free(struct transport *transport)

@@ -8,6 +8,10 @@
 
 void client_wake(struct client *client)
 {
+    if (client->is_catching_up) {
+        list_leave(&client->dirty);
+        client->is_catching_up = false;
+    }
     if (list_is_empty(&client->dirty)) {
         list_append(&client->hub->dirty_clients, &client->dirty);
     }
@@ -145,8 +149,11 @@ void client_reap(struct hub *hub)
 
 static void on_page(struct page_waiter *waiter)
 {
-    struct member *member = CONTAINER_OF(waiter, struct member, page);
-    client_wake(member_client(member));
+    struct client *client = member_client(CONTAINER_OF(waiter, struct member, page));
+    if (list_is_empty(&client->dirty)) {
+        list_append(&client->hub->catching_up, &client->dirty);
+        client->is_catching_up = true;
+    }
 }
 
 /* A token of another room, or of another name, is as none. */
@@ -370,6 +377,7 @@ static void enter(struct member *member, uint64_t begin, const char *how)
     struct room *room = member->room;
     struct hub *hub = room->hub;
     member->cursor = begin + 1;
+    hub->joins_left--;
     hub->stats.joining--;
     hub->stats.members++;
     room_add_member(room, member);
@@ -452,14 +460,19 @@ void client_join_waiting(struct room *room, uint64_t now_ms)
     if (room->state != ROOM_LIVE) {
         return;
     }
+    struct hub *hub = room->hub;
     /* Any of them may end while another one joins: the other connection of its session. */
     struct list turn;
     struct list *node;
     list_init(&turn);
     list_append_all(&turn, &room->joining);
-    while ((node = list_take_first(&turn)) != NULL) {
+    while (hub->joins_left > 0 && (node = list_take_first(&turn)) != NULL) {
         list_append(&room->joining, node);
         join_or_wait(CONTAINER_OF(node, struct member, link), now_ms);
+    }
+    if (!list_is_empty(&turn)) {
+        list_append_all(&room->joining, &turn);
+        room_wake(room);
     }
 }
 

@@ -22,7 +22,7 @@ struct client {
     struct sio_client sio;
     struct hub *hub;
     void *transport;
-    struct list dirty; /* hub.dirty_clients */
+    struct list dirty; /* hub.dirty_clients, or hub.catching_up */
     uint64_t number;
     struct settling *
         settling; /* NULL, unless it came from another gateway that has yet to settle: handover.h */
@@ -30,6 +30,7 @@ struct client {
     size_t outbox_noted; /* what its outbox has of hub.outbox_bytes */
     uint32_t send_count; /* of all members: without outcome */
     uint32_t member_count;
+    bool is_catching_up; /* `dirty` is in hub.catching_up */
 };
 
 /* What a CONNECT asked for, while it is held. */
@@ -91,7 +92,7 @@ void client_note_outbox(struct client *client);
 /* Closes those that were found to have too much in it. */
 void client_close_greedy(struct hub *hub, uint64_t now_ms);
 
-/* Joins those of @room that can be joined by now. */
+/* Joins those of @room that can be joined by now, as far as the turn's joins_left go; the rest with the next turn. */
 void client_join_waiting(struct room *room, uint64_t now_ms);
 
 /* Ids from @first on are new: whoever is past it is told a gap and goes on from there. */

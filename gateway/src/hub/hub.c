@@ -26,6 +26,8 @@ struct hub *hub_new(const struct hub_settings *settings, const struct hub_world 
     list_init(&hub->dirty_rooms);
     list_init(&hub->dirty_clients);
     list_init(&hub->greedy);
+    list_init(&hub->catching_up);
+    list_init(&hub->all_have_read);
     list_init(&hub->doomed);
     list_init(&hub->unsettled_sends);
     list_init(&hub->waiting_acks);
@@ -106,21 +108,62 @@ static void flush_client(struct hub *hub, struct client *client)
     client_note_outbox(client);
 }
 
-static void flush_room(struct room *room, uint64_t now_ms)
+/* Flushes those who have yet to get what is new in @room, as far as the turn's deliveries go. */
+static void flush_members(struct room *room)
 {
     struct hub *hub = room->hub;
+    for (; room->news_left > 0 && hub->deliveries_left > 0; hub->deliveries_left--) {
+        room->news_left--;
+        room->news_at = room->news_at < room->member_count ? room->news_at : 0;
+        struct client *client = member_client(room->members[room->news_at++]);
+        if (!client->is_catching_up) {
+            flush_client(hub, client);
+        }
+    }
+    if (room->news_left > 0) {
+        room_wake(room);
+    }
+}
+
+static void flush_room(struct room *room, uint64_t now_ms)
+{
     client_join_waiting(room, now_ms);
     send_start(room, now_ms);
-    if (room->has_news) {
-        room->has_news = false;
-        for (uint32_t i = 0; i < room->member_count; i++) {
-            flush_client(hub, member_client(room->members[i]));
+    flush_members(room);
+}
+
+/* Some of those whose page has come read it. */
+static void flush_catching_up(struct hub *hub)
+{
+    struct list *node;
+    for (uint32_t i = 0; i < hub->settings.catch_ups_per_turn &&
+                         (node = list_take_first(&hub->catching_up)) != NULL;
+         i++) {
+        if (node == &hub->all_have_read) {
+            page_cache_let_go(&hub->pages);
+        } else {
+            struct client *client = CONTAINER_OF(node, struct client, dirty);
+            client->is_catching_up = false;
+            flush_client(hub, client);
         }
+    }
+}
+
+/* Pages may leave when all who were told of them have read them: those who wait for their turn have a mark behind them. */
+static void let_pages_go(struct hub *hub)
+{
+    if (list_is_empty(&hub->catching_up)) {
+        page_cache_mark(&hub->pages);
+        page_cache_let_go(&hub->pages);
+    } else if (list_is_empty(&hub->all_have_read) && page_cache_mark(&hub->pages)) {
+        list_append(&hub->catching_up, &hub->all_have_read);
     }
 }
 
 void hub_flush(struct hub *hub, uint64_t now_ms)
 {
+    hub->joins_left = hub->settings.joins_per_turn;
+    hub->deliveries_left = hub->settings.deliveries_per_turn;
     struct list turn; /* what becomes dirty from here on is for the next turn */
     list_init(&turn);
     list_append_all(&turn, &hub->dirty_rooms);
@@ -132,13 +175,16 @@ void hub_flush(struct hub *hub, uint64_t now_ms)
     while ((node = list_take_first(&turn)) != NULL) {
         flush_client(hub, CONTAINER_OF(node, struct client, dirty));
     }
+    flush_catching_up(hub);
+    let_pages_go(hub);
     client_close_greedy(hub, now_ms);
-    page_cache_settle(&hub->pages, now_ms);
+    page_cache_go_on(&hub->pages, now_ms);
     requests_go_on(hub, now_ms);
     client_reap(hub);
 }
 
 bool hub_has_work(const struct hub *hub)
 {
-    return !list_is_empty(&hub->dirty_rooms) || !list_is_empty(&hub->dirty_clients);
+    return !list_is_empty(&hub->dirty_rooms) || !list_is_empty(&hub->dirty_clients) ||
+           !list_is_empty(&hub->catching_up);
 }

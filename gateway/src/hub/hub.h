@@ -95,6 +95,8 @@ struct hub_settings {
     uint32_t send_deadline_ms;
     uint32_t room_grace_ms;
     uint32_t rooms_per_client_max;
+    uint32_t joins_per_turn, catch_ups_per_turn,
+        deliveries_per_turn; /* limits.h; tests have less */
     size_t room_log_bytes_max;
     size_t log_bytes_max;         /* three quarters for logs, one quarter for pages */
     size_t page_answer_bytes_max; /* PAGE_ANSWER_BYTES_MAX; a test may have less memory */

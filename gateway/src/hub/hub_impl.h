@@ -52,6 +52,10 @@ struct hub {
 
     struct list dirty_rooms;   /* with news for their members, or with members that want to join */
     struct list dirty_clients; /* with something to write of their own */
+    struct list catching_up;   /* clients whose page has come, some in a turn */
+    struct list
+        all_have_read; /* in catching_up, behind those who wait for pages that are too many */
+    uint32_t joins_left, deliveries_left; /* in this turn, of settings.…_per_turn */
 
     struct list doomed; /* members that have left; freed at the turn's end */
 

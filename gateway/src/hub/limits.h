@@ -24,6 +24,12 @@ enum {
        and `chat history` is answered `overloaded`. */
     OUTBOXES_BYTES_MAX = 64 * 1024 * 1024,
     CLIENT_OUTBOX_SHARE_BYTES = 32 * 1024,
+    /* So many members join in one turn, so many clients read on whose page has come, and so many
+       members get what is new in their rooms. The others have their turn in the next ones, which
+       come at once: so neither a storm nor a large room holds up anybody else. */
+    JOINS_PER_TURN = 64,
+    CATCH_UPS_PER_TURN = 32,
+    DELIVERIES_PER_TURN = 1024,
 
     /* Messages of one client that have no outcome yet; past it: chat error `overloaded`. */
     CLIENT_SENDS_MAX = 1024,

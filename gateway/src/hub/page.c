@@ -31,8 +31,8 @@ struct page {
 };
 
 struct page_part {
-    struct list use;     /* cache.ready or cache.fresh */
-    bool is_fresh;       /* which of them */
+    struct list use;     /* cache.ready, fresh or marked */
+    bool is_fresh;       /* not ready */
     struct list of_page; /* page.parts */
     struct page *page;
     struct segment *segment;
@@ -91,6 +91,7 @@ void page_cache_init(struct page_cache *cache, struct hub *hub, size_t bytes_max
     list_init(&cache->queue);
     list_init(&cache->ready);
     list_init(&cache->fresh);
+    list_init(&cache->marked);
 }
 
 void page_cache_release(struct page_cache *cache)
@@ -253,12 +254,22 @@ static void fetch_queued(struct page_cache *cache, uint64_t now_ms)
     }
 }
 
-void page_cache_settle(struct page_cache *cache, uint64_t now_ms)
+bool page_cache_mark(struct page_cache *cache)
 {
-    for (struct list *node; (node = list_take_first(&cache->fresh)) != NULL;) {
+    list_append_all(&cache->marked, &cache->fresh);
+    return !list_is_empty(&cache->marked);
+}
+
+void page_cache_let_go(struct page_cache *cache)
+{
+    for (struct list *node; (node = list_take_first(&cache->marked)) != NULL;) {
         CONTAINER_OF(node, struct page_part, use)->is_fresh = false;
         list_append(&cache->ready, node);
     }
+}
+
+void page_cache_go_on(struct page_cache *cache, uint64_t now_ms)
+{
     fetch_queued(cache, now_ms);
 }
 

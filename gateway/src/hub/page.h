@@ -12,8 +12,8 @@
  *                        ▲                          │                  │
  *                        └── somebody still waits ──┴──── wanted ──────┘
  *
- * Progress  A part that has just come stays until the turn's end, so that everybody who was told of
- *           it has read from it once, as much as its socket takes. Whoever comes back later, since it
+ * Progress  A part that has just come stays until everybody who was told of it has read from it once, as
+ *           much as its socket takes: mostly at the turn's end. Whoever comes back later, since it
  *           reads slowly, may find that it is gone, and waits again: no member can hold room for
  *           longer than it writes.
  *
@@ -50,9 +50,10 @@ struct page_waiter {
 struct page_cache {
     struct hub *hub;
     struct map pages;
-    struct list queue; /* of pages */
-    struct list ready; /* parts by use, least recent first */
-    struct list fresh; /* parts that came in this turn */
+    struct list queue;  /* of pages */
+    struct list ready;  /* parts by use, least recent first */
+    struct list fresh;  /* parts that have yet to be read by some who were told */
+    struct list marked; /* likewise, but they came before page_cache_mark() */
     size_t queued, fetching, fetching_max;
     size_t bytes; /* of all parts */
     size_t bytes_max, answer_bytes_max;
@@ -80,8 +81,14 @@ const struct segment *page_find(struct page_cache *cache, const struct room *roo
 void page_want(struct page_cache *cache, struct room *room, uint64_t id, enum page_reading reading,
                struct page_waiter *waiter);
 
-/* At a turn's end: what came has been read, and may leave from now on; asks for what waits. */
-void page_cache_settle(struct page_cache *cache, uint64_t now_ms);
+/* Marks all parts that have come since the last time. Returns whether there are any. */
+bool page_cache_mark(struct page_cache *cache);
+
+/* All who were told of marked parts have read them: these may leave from now on. */
+void page_cache_let_go(struct page_cache *cache);
+
+/* At a turn's end: asks for what waits. */
+void page_cache_go_on(struct page_cache *cache, uint64_t now_ms);
 
 /* How many pages are QUEUED or FETCHING. */
 size_t page_cache_waiting(const struct page_cache *cache);

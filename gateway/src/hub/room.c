@@ -47,6 +47,7 @@ void room_append_messages(struct room *room, uint64_t first_id,
 {
     struct hub *hub = room->hub;
     uint64_t wall_ms = hub->world.wall_ms(hub->world.user);
+    uint64_t head_before = room->log.head;
     for (size_t i = 0; i < count; i++) {
         uint64_t id = first_id + i;
         if (id != room->log.head + 1) {
@@ -60,11 +61,10 @@ void room_append_messages(struct room *room, uint64_t first_id,
         if (room->state == ROOM_LIVE) { /* else it is history, which nobody waited for */
             note_delivery(hub, messages[i].at_ms, wall_ms);
         }
-        room->has_news = true;
     }
     room->store_head = MAX_OF(room->store_head, room->log.head);
-    if (room->has_news) {
-        room_wake(room);
+    if (room->log.head > head_before) {
+        room_wake_members(room);
         heads_timer_restart(room, now_ms);
     }
 }
@@ -277,9 +277,9 @@ static void on_opened(struct room *room, const struct contract_query_reply *repl
     room->store_head = reply->range.head;
     size_t count = reply->range.message_count;
     room_log_reset(&room->log, count > 0 ? reply->range.first_id - 1 : reply->range.head);
-    room->has_news = true;
     room_append_messages(room, reply->range.first_id, reply->range.messages, count, now_ms);
     room->state = ROOM_LIVE;
+    room_wake_members(room); /* also those who stand behind a log that began anew */
     heads_timer_restart(room, now_ms);
     bool is_new_epoch = old_epoch != 0 && room->epoch != old_epoch;
     /* Where more than one epoch began meanwhile, the first one cut deepest. */
@@ -537,6 +537,14 @@ void room_free(struct room *room)
     free(room);
 }
 
+/* Members have other places now: whoever is yet to be flushed may be anywhere. */
+static void restart_round(struct room *room)
+{
+    if (room->news_left > 0) {
+        room->news_left = room->member_count;
+    }
+}
+
 void room_add_member(struct room *room, struct member *member)
 {
     if (room->member_count == room->member_capacity) {
@@ -545,6 +553,7 @@ void room_add_member(struct room *room, struct member *member)
     }
     member->index = room->member_count;
     room->members[room->member_count++] = member;
+    restart_round(room);
     /* It may have been left by the last one, whose session @member resumes. */
     timers_clear(room->hub->timers, &room->grace_timer);
 }
@@ -555,6 +564,7 @@ void room_remove_member(struct room *room, struct member *member, uint64_t now_m
     struct member *last = room->members[--room->member_count];
     room->members[member->index] = last;
     last->index = member->index;
+    restart_round(room);
     room_maybe_idle(room, now_ms);
 }
 
@@ -563,6 +573,12 @@ void room_wake(struct room *room)
     if (list_is_empty(&room->dirty)) {
         list_append(&room->hub->dirty_rooms, &room->dirty);
     }
+}
+
+void room_wake_members(struct room *room)
+{
+    room->news_left = room->member_count;
+    room_wake(room);
 }
 
 void room_maybe_idle(struct room *room, uint64_t now_ms)

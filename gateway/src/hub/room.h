@@ -38,7 +38,8 @@ struct room {
     uint64_t store_head; /* newest head heard of; log.head is on its way there */
     struct room_log log;
     struct list dirty; /* in hub.dirty_rooms */
-    bool has_news;     /* the log grew since the last flush */
+    /* Members that have yet to be flushed since the log grew: so many from members[news_at] on, around the end. */
+    uint32_t news_at, news_left;
 
     struct member **members;
     uint32_t member_count;
@@ -97,6 +98,9 @@ void room_free(struct room *room);
 /* Adds and removes members. A room that has nobody left goes after the grace time. */
 void room_add_member(struct room *room, struct member *member);
 void room_remove_member(struct room *room, struct member *member, uint64_t now_ms);
+
+/* The log grew: each member is flushed, as far as each turn's deliveries go. */
+void room_wake_members(struct room *room);
 
 /* Something of @room changed that hub_flush() must look at. */
 void room_wake(struct room *room);
