@@ -24,7 +24,7 @@ const ROOM_LOG_BYTES_MAX = 1 * MIB;
 const stack = ownStack({
     gateways: 2,
     stores: 1,
-    gatewayEnv: { SEND_DEADLINE: '1500ms', ROOM_LOG_BYTES_MAX: String(ROOM_LOG_BYTES_MAX) },
+    gatewayEnv: { SEND_DEADLINE: '3s', ROOM_LOG_BYTES_MAX: String(ROOM_LOG_BYTES_MAX) },
     storeEnv: { WRITE_LANES: '1' },
 });
 
@@ -57,6 +57,13 @@ async function settle(person, sends) {
 async function storeTheRest(person, sends) {
     for (const send of sends.filter((send) => send.ack === null)) send.ack = await person.say(send.content, send.clientId);
     for (const send of sends) assert.equal(send.ack.status, 'ok', JSON.stringify(send.ack));
+}
+
+/** Says all of it at once, and again what a busy machine did not store in time. */
+async function sayAll(person, contents) {
+    const sends = contents.map((content) => emit(person, content));
+    await settle(person, sends);
+    await storeTheRest(person, sends);
 }
 
 /** Each of `count` messages once in the database, and before each of these people once and in order. */
@@ -126,7 +133,7 @@ async function standStill(t, isEnough = () => true) {
     let count = 0;
     while (count < 20_000 || !isEnough()) {
         assert.ok(count < 200_000, `enough after ${count} messages`);
-        await Promise.all(people.flatMap((person) => range(1, 500).map((n) => person.say(`${count}-${n} ${text}`))));
+        await Promise.all(people.map((person) => sayAll(person, range(1, 500).map((n) => `${count}-${n} ${text}`))));
         count += 500 * people.length;
     }
     frozen.child.signal('SIGCONT');
@@ -169,7 +176,7 @@ promise('a_gateway_whose_loop_stands_still_drops_what_its_mailbox_does_not_hold_
     while (await isMoving()); // until the pipe is full
     const text = 'x'.repeat(16_000);
     const count = 5500; // 84 MiB, and the mailbox holds 64
-    for (let n = 0; n < count; n += 100) await Promise.all(range(1, 100).map((m) => anna.say(`${n + m} ${text}`)));
+    for (let n = 0; n < count; n += 100) await sayAll(anna, range(1, 100).map((m) => `${n + m} ${text}`));
     pipe.resume();
     agent.destroy();
     await bert.hasSeen(count);
@@ -255,7 +262,7 @@ promise('members_that_read_nothing_cost_no_more_than_their_rooms_log', { of: sta
     let said = 0;
     const talk = async (bytes) => {
         for (const end = said + bytes / text.length; said < end; said += 50)
-            await Promise.all(range(1, 50).map((n) => anna.say(`${said + n} ${text}`)));
+            await sayAll(anna, range(1, 50).map((n) => `${said + n} ${text}`));
     };
     const slow = async () => metric(await gateway.metrics(), 'parley_slow_clients');
     while ((await slow()) < stalled.length) await talk(MIB);
@@ -269,7 +276,8 @@ promise('members_that_read_nothing_cost_no_more_than_their_rooms_log', { of: sta
     // Who reads again gets all of it, from the store, at its own pace.
     const [sleeper] = stalled;
     sleeper.socket.resume();
-    for (const n of range(1, said)) assert.ok((await sleeper.text()).startsWith(`42/${room},["chat message","${n} `), `message ${n}`);
+    const idOf = (packet) => Number(JSON.parse(packet.slice(`42/${room},`.length))[2]);
+    for (const n of range(1, said)) assert.equal(idOf(await sleeper.text()), n);
 });
 
 promise('members_that_do_not_read_or_poll_are_closed_when_their_heartbeat_ends', { of: stack }, async (t) => {
