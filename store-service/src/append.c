@@ -420,7 +420,7 @@ static void finish(const struct append_settings *settings, struct lane *lane,
     ASSERT(request->work.is_answered != request->work.is_postponed);
     if (request->work.is_postponed) {
         request->request->maybe_stored = request->work.maybe_stored;
-        if (lane_put_back(lane, &request->request->entry) == QUEUE_FULL) {
+        if (lane_put_back(lane, &request->request->entry) != QUEUE_TAKEN) {
             append_refuse(settings->bus, request->request, CONTRACT_UNAVAILABLE,
                           "The room is locked.");
             stat_add(&settings->stats->appends_unavailable, 1);

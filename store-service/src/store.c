@@ -1,6 +1,7 @@
 #include "store.h"
 
 #include "append.h"
+#include "base/map.h"
 #include "limits.h"
 #include "read.h"
 
@@ -31,22 +32,29 @@ static void on_connected(void *user)
     store->events.on_ready(store->events.user);
 }
 
-/* In a thread of nats.c's. */
+/* In a thread of nats.c's. Rooms have their shares of a write lane, shards of the read lanes. */
 static void on_request(void *user, struct bus_request *request)
 {
     struct store *store = user;
     bool is_append = request->subject == BUS_APPEND;
     struct queue *queue =
         is_append ? &store->write_queues[request->shard % store->write_lanes] : &store->read_queue;
-    if (queue_push(queue, &request->entry) == QUEUE_TAKEN) {
+    request->entry.owner =
+        is_append ? map_hash(contract_peek_append_room(bus_payload(request))) : request->shard;
+    enum queue_push_result result = queue_push(queue, &request->entry);
+    if (result == QUEUE_TAKEN) {
         return;
     }
-    static const char reason[] = "Too many requests wait.";
+    const char *reason = result == QUEUE_FULL ? "Too many requests wait."
+                         : is_append          ? "Too many requests of this room wait."
+                                              : "Too many requests of this shard wait.";
     if (is_append) {
         stat_add(&store->stats.appends_overloaded, 1);
+        stat_add(&store->stats.appends_crowded, result == QUEUE_CROWDED);
         append_refuse(store->bus, request, CONTRACT_OVERLOADED, reason);
     } else {
         stat_add(&store->stats.reads_overloaded, 1);
+        stat_add(&store->stats.reads_crowded, result == QUEUE_CROWDED);
         read_refuse(store->bus, request, CONTRACT_OVERLOADED, reason);
     }
 }
@@ -204,7 +212,10 @@ void store_free(struct store *store)
 
 void store_write_unready(struct store *store, struct buf *out)
 {
-    if (!bus_is_connected(store->bus)) {
+    if (bus_is_too_small(store->bus)) {
+        buf_append_bytes(out,
+                         BYTES("The NATS of NATS_URL takes too little: raise its max_payload. "));
+    } else if (!bus_is_connected(store->bus)) {
         buf_append_bytes(out, BYTES("There is no connection to the NATS of NATS_URL. "));
     }
     unsigned connected = connected_lanes(store);

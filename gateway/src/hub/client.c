@@ -61,6 +61,27 @@ static void on_event(struct sio_socket *socket, const struct sio_event *event, u
     on_request(CONTAINER_OF(socket, struct member, socket), event, now_ms);
 }
 
+void client_note_outbox(struct client *client)
+{
+    struct hub *hub = client->hub;
+    size_t bytes = client->sio.eio.outbox.len;
+    hub->outbox_bytes += bytes - client->outbox_noted;
+    client->outbox_noted = bytes;
+    bool is_greedy = hub->outbox_bytes > OUTBOXES_BYTES_MAX && bytes > CLIENT_OUTBOX_SHARE_BYTES;
+    if (is_greedy && list_is_empty(&client->greedy)) {
+        list_append(&hub->greedy, &client->greedy);
+    }
+}
+
+void client_close_greedy(struct hub *hub, uint64_t now_ms)
+{
+    for (struct list *node; (node = list_take_first(&hub->greedy)) != NULL;) {
+        struct client *client = CONTAINER_OF(node, struct client, greedy);
+        eio_session_close(client_session(client), EIO_CLOSE_OUTBOX_FULL, WS_CLOSE_GOING_AWAY,
+                          now_ms);
+    }
+}
+
 /* --- members leave
  * ---------------------------------------------------------------------------------------------- */
 
@@ -81,7 +102,7 @@ static void on_disconnect(struct sio_socket *socket, uint64_t now_ms)
     struct hub *hub = room->hub;
     send_forget_member(member);
     history_forget_member(member);
-    page_waiter_cancel(&member->page);
+    page_waiter_cancel(&hub->pages, &member->page);
     list_leave(&member->link);
     member_client(member)->member_count--;
     if (map_get(&hub->sessions, member_sid(member)) == member) {
@@ -126,9 +147,8 @@ void client_reap(struct hub *hub)
  * -----------------------------------------------------------------------------------------------
  */
 
-static void on_page(struct page_waiter *waiter, uint64_t now_ms)
+static void on_page(struct page_waiter *waiter)
 {
-    (void)now_ms;
     struct client *client = member_client(CONTAINER_OF(waiter, struct member, page));
     if (list_is_empty(&client->dirty)) {
         list_append(&client->hub->catching_up, &client->dirty);
@@ -402,13 +422,13 @@ static void join_at(struct member *member, const struct start *start, uint64_t n
 }
 
 /* A member that came from another gateway goes on; its client knows nothing of that, unless the epoch has changed. */
-static void join_moved(struct member *member, const struct start *start, uint64_t now_ms)
+static void join_moved(struct member *member, const struct start *start)
 {
     if (start->cut_from != 0) {
         member_tell_gap(member, start->cut_from, start->latest_id, "epoch");
     }
     enter(member, start->is_given ? start->id : member->room->log.head, "moved");
-    history_go_on_member(member, now_ms);
+    history_go_on_member(member);
 }
 
 /* Joins @member, or has it wait for news of the store's head. */
@@ -421,7 +441,11 @@ static void join_or_wait(struct member *member, uint64_t now_ms)
     struct start start;
     if (find_start(room, join, is_settled, &start)) {
         list_leave(&member->link);
-        (join->is_moved ? join_moved : join_at)(member, &start, now_ms);
+        if (join->is_moved) {
+            join_moved(member, &start);
+        } else {
+            join_at(member, &start, now_ms);
+        }
     } else if (join->answers_needed == 0) {
         /* An answer that is on its way already may be older than what the client has seen. */
         join->answers_needed = room->heads_answered + (room->heads_pending ? 2 : 1);
@@ -598,13 +622,13 @@ static void add_acks(struct member *member, struct flight *flight, struct iovec 
 }
 
 /* Asks for the page that a member stands still for. */
-static void want_page(struct member *member, uint64_t now_ms)
+static void want_page(struct member *member)
 {
     struct room *room = member->room;
     bool is_stuck = member->cursor <= room->log.head && !page_waiter_is_waiting(&member->page) &&
                     room_find(room, member->cursor) == NULL;
     if (is_stuck) {
-        page_want(&room->hub->pages, room, member->cursor, &member->page, now_ms);
+        page_want(&room->hub->pages, room, member->cursor, PAGE_FORWARD, &member->page);
     }
 }
 
@@ -615,6 +639,7 @@ static size_t peek(struct eio_session *session, struct iovec *ret_iov, size_t io
     struct flight *flight = &hub->flight;
     flight->count = 0;
     buf_clear(&flight->acks);
+    client_note_outbox(client);
     iov_max = MIN_OF(iov_max, (size_t)CLIENT_WRITE_PIECES_MAX);
     size_t bytes_left = CLIENT_WRITE_BYTES;
     for (struct sio_socket *socket = client->sio.sockets; socket != NULL; socket = socket->next) {
@@ -629,7 +654,7 @@ static size_t peek(struct eio_session *session, struct iovec *ret_iov, size_t io
         uint64_t end_id = member->cursor;
         if (end_id <= member->room->log.head) {
             end_id = add_log(member, flight, ret_iov, iov_max, &bytes_left);
-            want_page(member, hub->now_ms);
+            want_page(member);
         }
         if (!list_is_empty(&member->acks)) {
             add_acks(member, flight, ret_iov, iov_max, end_id);
@@ -736,6 +761,7 @@ struct client *client_new(struct hub *hub, void *transport)
     client->transport = transport;
     client->number = ++hub->last_client;
     list_init(&client->dirty);
+    list_init(&client->greedy);
     hub->stats.clients++;
     return client;
 }
@@ -776,6 +802,8 @@ void hub_client_free(struct hub *hub, struct client *client)
 {
     ASSERT(client->member_count == 0);
     list_leave(&client->dirty);
+    list_leave(&client->greedy);
+    hub->outbox_bytes -= client->outbox_noted;
     settling_free(client);
     sio_client_release(&client->sio);
     hub->stats.clients--;

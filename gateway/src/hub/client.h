@@ -26,6 +26,8 @@ struct client {
     uint64_t number;
     struct settling *
         settling; /* NULL, unless it came from another gateway that has yet to settle: handover.h */
+    struct list greedy;  /* hub.greedy */
+    size_t outbox_noted; /* what its outbox has of hub.outbox_bytes */
     uint32_t send_count; /* of all members: without outcome */
     uint32_t member_count;
     bool is_catching_up; /* `dirty` is in hub.catching_up */
@@ -83,6 +85,12 @@ struct bytes member_key(const void *member);
 
 /* The client has something to write: hub_flush() looks at it. */
 void client_wake(struct client *client);
+
+/* Notes what waits in the outbox of @client, which has just been flushed. */
+void client_note_outbox(struct client *client);
+
+/* Closes those that were found to have too much in it. */
+void client_close_greedy(struct hub *hub, uint64_t now_ms);
 
 /* Joins those of @room that can be joined by now, as far as the turn's joins_left go; the rest with the next turn. */
 void client_join_waiting(struct room *room, uint64_t now_ms);
