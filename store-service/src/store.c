@@ -32,23 +32,43 @@ static void on_connected(void *user)
 }
 
 /* In a thread of nats.c's. */
+static void on_append(struct store *store, struct bus_request *request)
+{
+    size_t lane = request->shard % store->write_lanes; /* write lanes come first */
+    if (lane_is_away(store->lanes[lane])) {
+        stat_add(&store->stats.appends_unavailable, 1);
+        append_refuse(store->bus, request, CONTRACT_UNAVAILABLE, "Postgres cannot be reached.");
+    } else if (queue_push(&store->write_queues[lane], &request->entry) == QUEUE_FULL) {
+        stat_add(&store->stats.appends_overloaded, 1);
+        append_refuse(store->bus, request, CONTRACT_OVERLOADED, "Too many requests wait.");
+    }
+}
+
+static bool are_readers_away(const struct store *store)
+{
+    for (size_t i = store->write_lanes; i < store->lane_count; i++) {
+        if (!lane_is_away(store->lanes[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void on_read(struct store *store, struct bus_request *request)
+{
+    if (are_readers_away(store)) {
+        stat_add(&store->stats.reads_unavailable, 1);
+        read_refuse(store->bus, request, CONTRACT_UNAVAILABLE, "Postgres cannot be reached.");
+    } else if (queue_push(&store->read_queue, &request->entry) == QUEUE_FULL) {
+        stat_add(&store->stats.reads_overloaded, 1);
+        read_refuse(store->bus, request, CONTRACT_OVERLOADED, "Too many requests wait.");
+    }
+}
+
+/* Who cannot serve says so at once: another store may be well. */
 static void on_request(void *user, struct bus_request *request)
 {
-    struct store *store = user;
-    bool is_append = request->subject == BUS_APPEND;
-    struct queue *queue =
-        is_append ? &store->write_queues[request->shard % store->write_lanes] : &store->read_queue;
-    if (queue_push(queue, &request->entry) == QUEUE_TAKEN) {
-        return;
-    }
-    static const char reason[] = "Too many requests wait.";
-    if (is_append) {
-        stat_add(&store->stats.appends_overloaded, 1);
-        append_refuse(store->bus, request, CONTRACT_OVERLOADED, reason);
-    } else {
-        stat_add(&store->stats.reads_overloaded, 1);
-        read_refuse(store->bus, request, CONTRACT_OVERLOADED, reason);
-    }
+    (request->subject == BUS_APPEND ? on_append : on_read)(user, request);
 }
 
 static void start_lane(struct store *store, const char *kind, size_t number,
