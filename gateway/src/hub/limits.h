@@ -47,7 +47,7 @@ enum {
     APPEND_MESSAGES_MAX = 1024,
 
     /* An append or a query is sent again when it was not answered in this time ... */
-    REQUEST_TIMEOUT_MS = 2000,
+    REQUEST_TIMEOUT_MS = 1500,
     /* ... and, after an answer that says "not now", when this has passed, doubling. */
     REQUEST_BACKOFF_MIN_MS = 50,
     REQUEST_BACKOFF_MAX_MS = 1000,
