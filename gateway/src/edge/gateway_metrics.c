@@ -158,7 +158,7 @@ static void write_messages(struct buf *out, const struct hub_stats *hub)
     counter(out, "parley_appends_total", "Append requests to the store, repeats included.",
             hub->appends);
     counter(out, "parley_appends_repeated_total",
-            "Append requests that were sent again: not answered in 2 s, nobody there, or busy.",
+            "Append requests that were sent again: not answered in 1.5 s, nobody there, or busy.",
             hub->appends_repeated);
     counter(out, "parley_log_messages_total", "Messages that joined a room's log here.",
             hub->log_messages);
