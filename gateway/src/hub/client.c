@@ -359,7 +359,6 @@ void member_own_session(struct member *member, uint64_t now_ms)
 {
     struct hub *hub = member->room->hub;
     struct member *old = map_remove(&hub->sessions, member_sid(member));
-    member->session_hash = map_hash(member_sid(member));
     map_add(&hub->sessions, member);
     if (old != NULL && old->socket.client != member->socket.client) {
         supersede(hub, old, now_ms);
@@ -560,9 +559,8 @@ static uint64_t run_end(const struct member *member, const struct segment *segme
     if (member->wants_own) {
         return end;
     }
-    uint64_t at = id;
-    while (at < end &&
-           segment->frames[at - segment->first_id].sender_hash != member->session_hash) {
+    uint64_t own_hash = map_hash(member_sid(member)), at = id;
+    while (at < end && segment->frames[at - segment->first_id].sender_hash != own_hash) {
         at++;
     }
     return at;

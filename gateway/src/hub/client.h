@@ -57,7 +57,6 @@ struct member {
     bool wants_own; /* auth.echo */
     uint8_t history_count;
     uint64_t cursor;
-    uint64_t session_hash;       /* map_hash() of sid */
     struct page_wait *page_wait; /* NULL: it waits for no page */
     struct list sends;           /* without outcome */
     struct list acks;            /* COMMITTED, waiting for the own copy */
