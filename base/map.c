@@ -85,15 +85,36 @@ void map_release(struct map *map)
     *map = (struct map){.key_of = map->key_of};
 }
 
-/* The slot that holds @key, or the empty one where it belongs. The map has at least one empty slot.
- */
-static struct map_slot *find_slot(const struct map *map, uint64_t hash, struct bytes key)
+/* --- slots -------------------------------------------------------------------------------------------------------- */
+
+#define ADDRESS ((UINT64_C(1) << 48) - 1)
+
+static void *slot_value(uint64_t slot)
+{
+    return (void *)(uintptr_t)(slot & ADDRESS);
+}
+
+static uint64_t slot_of(void *value, uint64_t hash)
+{
+    uint64_t address = (uintptr_t)value;
+    ASSERT(address != 0 && (address & ~ADDRESS) == 0);
+    return address | (hash & ~ADDRESS);
+}
+
+/* Where the value of @slot would be, were nothing in its way. */
+static size_t slot_home(const struct map *map, uint64_t slot)
+{
+    return map_hash(map->key_of(slot_value(slot))) & (map->capacity - 1);
+}
+
+/* The slot that holds @key, or the empty one where it belongs. The map has at least one empty slot. */
+static uint64_t *find_slot(const struct map *map, uint64_t hash, struct bytes key)
 {
     size_t mask = map->capacity - 1;
     for (size_t i = hash & mask;; i = (i + 1) & mask) {
-        struct map_slot *slot = &map->slots[i];
-        if (slot->value == NULL ||
-            (slot->hash == hash && bytes_equal(map->key_of(slot->value), key))) {
+        uint64_t *slot = &map->slots[i];
+        bool may_be = ((*slot ^ hash) & ~ADDRESS) == 0;
+        if (*slot == 0 || (may_be && bytes_equal(map->key_of(slot_value(*slot)), key))) {
             return slot;
         }
     }
@@ -101,20 +122,20 @@ static struct map_slot *find_slot(const struct map *map, uint64_t hash, struct b
 
 void *map_get(const struct map *map, struct bytes key)
 {
-    return map->count == 0 ? NULL : find_slot(map, map_hash(key), key)->value;
+    return map->count == 0 ? NULL : slot_value(*find_slot(map, map_hash(key), key));
 }
 
 static void grow(struct map *map)
 {
-    struct map_slot *old = map->slots;
+    uint64_t *old = map->slots;
     size_t old_capacity = map->capacity;
     map->capacity = MAX_OF(old_capacity * 2, (size_t)MAP_CAPACITY_MIN);
     map->slots = mem_alloc_zeroed(map->capacity * sizeof(*map->slots));
     size_t mask = map->capacity - 1;
     for (size_t i = 0; i < old_capacity; i++) {
-        if (old[i].value != NULL) {
-            size_t to = old[i].hash & mask;
-            while (map->slots[to].value != NULL) {
+        if (old[i] != 0) {
+            size_t to = slot_home(map, old[i]);
+            while (map->slots[to] != 0) {
                 to = (to + 1) & mask;
             }
             map->slots[to] = old[i];
@@ -125,15 +146,14 @@ static void grow(struct map *map)
 
 void map_add(struct map *map, void *value)
 {
-    ASSERT(value != NULL);
     if ((map->count + 1) * 4 > map->capacity * 3) {
         grow(map);
     }
     struct bytes key = map->key_of(value);
     uint64_t hash = map_hash(key);
-    struct map_slot *slot = find_slot(map, hash, key);
-    ASSERT(slot->value == NULL);
-    *slot = (struct map_slot){.hash = hash, .value = value};
+    uint64_t *slot = find_slot(map, hash, key);
+    ASSERT(*slot == 0);
+    *slot = slot_of(value, hash);
     map->count++;
 }
 
@@ -142,22 +162,22 @@ void *map_remove(struct map *map, struct bytes key)
     if (map->count == 0) {
         return NULL;
     }
-    struct map_slot *slot = find_slot(map, map_hash(key), key);
-    void *value = slot->value;
+    uint64_t *slot = find_slot(map, map_hash(key), key);
+    void *value = slot_value(*slot);
     if (value == NULL) {
         return NULL;
     }
     size_t mask = map->capacity - 1;
     size_t hole = (size_t)(slot - map->slots);
-    for (size_t i = (hole + 1) & mask; map->slots[i].value != NULL; i = (i + 1) & mask) {
+    for (size_t i = (hole + 1) & mask; map->slots[i] != 0; i = (i + 1) & mask) {
         /* An entry may move to the hole unless its own place lies behind the hole. */
-        size_t home = map->slots[i].hash & mask;
+        size_t home = slot_home(map, map->slots[i]);
         if (((i - home) & mask) >= ((i - hole) & mask)) {
             map->slots[hole] = map->slots[i];
             hole = i;
         }
     }
-    map->slots[hole] = (struct map_slot){0};
+    map->slots[hole] = 0;
     map->count--;
     return value;
 }
@@ -165,9 +185,9 @@ void *map_remove(struct map *map, struct bytes key)
 void *map_next(const struct map *map, size_t *cursor)
 {
     while (*cursor < map->capacity) {
-        void *value = map->slots[(*cursor)++].value;
-        if (value != NULL) {
-            return value;
+        uint64_t slot = map->slots[(*cursor)++];
+        if (slot != 0) {
+            return slot_value(slot);
         }
     }
     return NULL;

@@ -2,8 +2,10 @@
  * map.h - a hash map from byte strings to pointers.
  *
  * Keys are attacker-chosen (room names, session ids), so they are hashed with SipHash-1-3 under a key drawn at random
- * once per process. Open addressing, 16 bytes a slot, at most 3/4 full. The map stores no keys: the value knows its own
- * key, and map_init() is told how to get at it, so that an entry costs no copy.
+ * once per process. Open addressing, 8 bytes a slot, at most 3/4 full: a slot is a value's address, whose 16 upper bits,
+ * which are 0 in user space (x86-64 and AArch64 with 48 bits of addresses), hold 16 bits of the hash, so that a search
+ * touches hardly any value but the one it finds. The map stores no keys: the value knows its own key, and map_init() is
+ * told how to get at it, so that an entry costs no copy.
  *
  * Ownership  Values stay the caller's. A value's key must not change while it is in the map.
  */
@@ -12,13 +14,8 @@
 
 #include "bytes.h"
 
-struct map_slot {
-    uint64_t hash;
-    void *value; /* NULL: empty */
-};
-
 struct map {
-    struct map_slot *slots;
+    uint64_t *slots; /* 0: empty; see map.c */
     size_t count;
     size_t capacity; /* 0, or a power of two */
     struct bytes (*key_of)(const void *value);

@@ -194,10 +194,11 @@ static void take_all(struct connection *connection, struct bytes *data)
     }
     struct ws_reader reader;
     struct ws_event event;
-    ws_reader_init(&reader, MESSAGE_BYTES_MAX); /* without fragments it keeps nothing */
+    ws_reader_init(&reader); /* without fragments it keeps nothing */
     while (data->len > 0) {
         /* What it unmasks is ours: the read buffer, or connection->in. */
-        size_t len = ws_reader_next(&reader, (char *)(uintptr_t)data->data, data->len, &event);
+        size_t len = ws_reader_next(&reader, MESSAGE_BYTES_MAX, (char *)(uintptr_t)data->data,
+                                    data->len, &event);
         if (event.type == WS_EVENT_NONE) {
             break;
         }

@@ -15,7 +15,7 @@ import { Postgres } from '../tests/integration/harness/postgres.mjs';
 const run = promisify(execFile);
 
 /** In place of what the tests cut from durability. */
-const POSTGRES_IN_EARNEST = `
+export const POSTGRES_IN_EARNEST = `
 fsync = on
 full_page_writes = on
 shared_buffers = 128MB

@@ -63,9 +63,10 @@ static void on_commit(void *user, uint32_t xid)
         while ((row = next_row(db->rooms[i], xid, room->head + 1)) != NULL) {
             fake_store_add(room, &row->texts, row->at_ms);
         }
-        if (version != NULL && version->head != room->head) {
+        uint64_t head = version != NULL ? pg_head(db, view, db->rooms[i]) : 0;
+        if (version != NULL && head != room->head) {
             fake_failed("the head of %s is %llu, and %zu messages lead up to it", room->name,
-                        (unsigned long long)version->head, room->head);
+                        (unsigned long long)head, room->head);
         }
     }
 }
@@ -77,9 +78,9 @@ static void on_promotion(void *user)
     const struct pg_database *db = &service->stores.server.db;
     for (size_t i = 0; i < mirror->room_count; i++) {
         struct fake_room *room = &mirror->rooms[i];
-        const struct pg_room *kept =
-            pg_find_room(db, pg_view_now(db, 0), bytes_of_string(room->name));
-        uint64_t head = kept != NULL ? pg_room_newest(db, 0, kept)->head : 0;
+        struct pg_view view = pg_view_now(db, 0);
+        const struct pg_room *kept = pg_find_room(db, view, bytes_of_string(room->name));
+        uint64_t head = kept != NULL ? pg_head(db, view, kept) : 0;
         fake_store_cut(mirror, room, MIN_OF(room->head, (size_t)head));
     }
     mirror->epoch++; /* whatever the next one is called: this one is over */

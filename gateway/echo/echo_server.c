@@ -128,9 +128,10 @@ bool echo_server_init(struct echo_server *server, int argc, char **argv, const c
         .payload_bytes_max = (uint32_t)payload_bytes_max,
         .outbox_bytes_max =
             (uint32_t)MAX_OF(payload_bytes_max * OUTBOX_PAYLOADS_MAX, (uint64_t)OUTBOX_BYTES_MIN),
-        .timers = &server->timers,
+        .waits = &server->waits,
     };
     timers_init(&server->timers);
+    eio_waits_init(&server->waits, &server->timers);
     list_init(&server->dirty);
     return true;
 }

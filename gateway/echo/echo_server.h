@@ -26,6 +26,7 @@ struct echo_server {
     struct eio_settings eio; /* what the options say; the callbacks are still to be set */
     int exit_status;
     struct timers timers;
+    struct eio_waits waits;
     struct list dirty; /* links whose sessions have something to write */
     struct engine *engine;
     bool is_over;

@@ -11,6 +11,7 @@ enum { PAYLOAD_MAX = 200, OUTBOX_MAX = 600, CLOSE_FRAME_BYTES = 4, PIECES_MAX = 
 struct world {
     struct eio_session session;
     struct timers timers;
+    struct eio_waits waits;
     struct eio_settings settings;
     struct buf waiting; /* came in, not taken yet */
     struct buf written;
@@ -150,12 +151,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bytes input = bytes_of((const char *)data, size);
     struct world world = {.now_ms = 1000};
     timers_init(&world.timers);
+    eio_waits_init(&world.waits, &world.timers);
     world.settings = (struct eio_settings){
         .ping_interval_ms = 300,
         .ping_timeout_ms = 200,
         .payload_bytes_max = PAYLOAD_MAX,
         .outbox_bytes_max = OUTBOX_MAX,
-        .timers = &world.timers,
+        .waits = &world.waits,
         .callbacks = {on_message, on_close, on_output, peek, advance, NULL},
     };
     eio_session_open(&world.session, &world.settings, "abcdefghij0123456789", EIO_WEBSOCKET,

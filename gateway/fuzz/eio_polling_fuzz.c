@@ -50,7 +50,7 @@ static void on_output(struct eio_session *session)
     (void)session;
 }
 
-static void side_open(struct side *side, struct timers *timers, bool echoes)
+static void side_open(struct side *side, struct eio_waits *waits, bool echoes)
 {
     *side = (struct side){
         .settings =
@@ -59,7 +59,7 @@ static void side_open(struct side *side, struct timers *timers, bool echoes)
                 .ping_timeout_ms = 200,
                 .payload_bytes_max = PAYLOAD_MAX,
                 .outbox_bytes_max = OUTBOX_MAX,
-                .timers = timers,
+                .waits = waits,
                 .callbacks = {.on_message = on_message,
                               .on_close = on_close,
                               .on_output = on_output},
@@ -97,10 +97,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bytes input = bytes_of((const char *)data, size);
     size_t bytes_max = 1 + 16 * fuzz_byte(&input);
     struct timers timers;
+    struct eio_waits waits;
     timers_init(&timers);
+    eio_waits_init(&waits, &timers);
     struct side server, client;
-    side_open(&server, &timers, true);
-    side_open(&client, &timers, false);
+    side_open(&server, &waits, true);
+    side_open(&client, &waits, false);
     client.settings.payload_bytes_max = 2 * OUTBOX_MAX; /* an answer may be longer than a POST */
 
     enum eio_post_result result = eio_session_post(&server.session, input, 1000);

@@ -21,6 +21,7 @@ struct room {
 struct world {
     struct sio_client client;
     struct timers timers;
+    struct eio_waits waits;
     struct sio_settings settings;
     struct room *rooms;
     uint64_t now_ms;
@@ -228,12 +229,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bytes input = bytes_of((const char *)data, size);
     struct world world = {.now_ms = 1000};
     timers_init(&world.timers);
+    eio_waits_init(&world.waits, &world.timers);
     world.settings = (struct sio_settings){
         .eio = {.ping_interval_ms = 300,
                 .ping_timeout_ms = 200,
                 .payload_bytes_max = PAYLOAD_MAX,
                 .outbox_bytes_max = OUTBOX_MAX,
-                .timers = &world.timers,
+                .waits = &world.waits,
                 .callbacks = {.on_output = on_output}},
         .connect_timeout_ms = 450,
         .callbacks = {on_connect, on_event, on_disconnect, on_client_close},

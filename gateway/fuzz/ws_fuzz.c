@@ -32,7 +32,8 @@ static size_t read_events(struct run *run, char *data, size_t len)
     size_t taken = 0;
     while (len > 0 && !run->is_over) {
         struct ws_event event;
-        size_t n = ws_reader_next(&run->reader, data + taken, len - taken, &event);
+        size_t n =
+            ws_reader_next(&run->reader, MESSAGE_BYTES_MAX, data + taken, len - taken, &event);
         ASSERT(n <= len - taken);
         ASSERT((n == 0) == (event.type == WS_EVENT_NONE));
         if (n == 0) {
@@ -57,8 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bytes input = bytes_of((const char *)data, size);
     struct bytes cuts = fuzz_bytes(&input, fuzz_byte(&input) % 8);
     struct run whole = {0}, pieces = {0};
-    ws_reader_init(&whole.reader, MESSAGE_BYTES_MAX);
-    ws_reader_init(&pieces.reader, MESSAGE_BYTES_MAX);
+    ws_reader_init(&whole.reader);
+    ws_reader_init(&pieces.reader);
 
     struct buf copy = BUF_INIT;
     buf_append_bytes(&copy, input);

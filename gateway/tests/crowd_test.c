@@ -19,6 +19,7 @@ enum { LAG_BOUND_MS = 100, LAG_BOUND_US = LAG_BOUND_MS * 1000, BACKLOG_BYTES = 1
 
 static h2o_loop_t *loop;
 static struct timers timers;
+static struct eio_waits waits;
 static struct lag lag;
 static struct cors cors;
 static struct engine *engine;
@@ -38,7 +39,7 @@ static struct eio_settings eio = {
     .upgrade_timeout_ms = 10000,
     .payload_bytes_max = 1000,
     .outbox_bytes_max = 2 * BACKLOG_BYTES,
-    .timers = &timers,
+    .waits = &waits,
 };
 
 /* --- sessions that say nothing ------------------------------------------------------------------------------------ */
@@ -102,6 +103,7 @@ static int set_up(void **state)
     (void)state;
     loop = h2o_evloop_create();
     timers_init(&timers);
+    eio_waits_init(&waits, &timers);
     lag_init(&lag, LAG_BOUND_MS);
     crowd_count = 0;
     CHECK(cors_parse("https://example.org", &cors) == NULL);

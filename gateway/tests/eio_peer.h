@@ -24,6 +24,7 @@ enum {
 struct peer {
     struct eio_session session;
     struct timers timers;
+    struct eio_waits waits;
     struct eio_settings settings;
     struct buf received; /* messages, each followed by '|', binary ones in <> */
     struct buf frames;   /* the user's own */
@@ -104,13 +105,14 @@ static inline struct peer *peer_new_with(enum eio_transport transport)
 {
     struct peer *peer = mem_alloc_zeroed(sizeof(*peer));
     timers_init(&peer->timers);
+    eio_waits_init(&peer->waits, &peer->timers);
     peer->settings = (struct eio_settings){
         .ping_interval_ms = PING_INTERVAL,
         .ping_timeout_ms = PING_TIMEOUT,
         .upgrade_timeout_ms = UPGRADE_TIMEOUT,
         .payload_bytes_max = PAYLOAD_MAX,
         .outbox_bytes_max = OUTBOX_MAX,
-        .timers = &peer->timers,
+        .waits = &peer->waits,
         .callbacks = {peer_on_message, peer_on_close, peer_on_output, peer_peek, peer_advance,
                       peer_on_upgraded},
     };

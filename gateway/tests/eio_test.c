@@ -19,6 +19,7 @@ static_assert(sizeof(SID) - 1 == EIO_SID_BYTES, "a whole sid");
 struct peer {
     struct eio_session session;
     struct timers timers;
+    struct eio_waits waits;
     struct eio_settings settings;
     struct buf received; /* messages, each followed by '|', binary ones in <> */
     struct buf sent;     /* bytes that went out, without the frames that a test has looked at */
@@ -103,12 +104,13 @@ static struct peer *peer_new(void)
 {
     struct peer *peer = mem_alloc_zeroed(sizeof(*peer));
     timers_init(&peer->timers);
+    eio_waits_init(&peer->waits, &peer->timers);
     peer->settings = (struct eio_settings){
         .ping_interval_ms = PING_INTERVAL,
         .ping_timeout_ms = PING_TIMEOUT,
         .payload_bytes_max = PAYLOAD_MAX,
         .outbox_bytes_max = OUTBOX_MAX,
-        .timers = &peer->timers,
+        .waits = &peer->waits,
         .callbacks = {on_message, on_close, on_output, peek, advance, NULL},
     };
     peer->now_ms = START;

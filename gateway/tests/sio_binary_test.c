@@ -13,6 +13,7 @@ struct peer {
     struct sio_socket sockets[2];
     unsigned socket_count;
     struct timers timers;
+    struct eio_waits waits;
     struct sio_settings settings;
     struct buf log; /* events, each "namespace payload <attachment>…|", and "close reason|" */
     bool closes_on_event;
@@ -116,6 +117,7 @@ static struct peer *peer_new_with(enum eio_transport transport)
 {
     struct peer *peer = mem_alloc_zeroed(sizeof(*peer));
     timers_init(&peer->timers);
+    eio_waits_init(&peer->waits, &peer->timers);
     peer->settings = (struct sio_settings){
         .eio =
             {
@@ -123,7 +125,7 @@ static struct peer *peer_new_with(enum eio_transport transport)
                 .ping_timeout_ms = 20000,
                 .payload_bytes_max = PAYLOAD_MAX,
                 .outbox_bytes_max = OUTBOX_MAX,
-                .timers = &peer->timers,
+                .waits = &peer->waits,
                 .callbacks = {.on_output = on_output},
             },
         .connect_timeout_ms = 45000,

@@ -22,6 +22,7 @@ struct room {
 struct peer {
     struct sio_client client;
     struct timers timers;
+    struct eio_waits waits;
     struct sio_settings settings;
     struct room *rooms[ROOMS_MAX]; /* as they came */
     unsigned room_count;
@@ -118,6 +119,7 @@ static struct peer *peer_new(void)
 {
     struct peer *peer = mem_alloc_zeroed(sizeof(*peer));
     timers_init(&peer->timers);
+    eio_waits_init(&peer->waits, &peer->timers);
     peer->settings = (struct sio_settings){
         .eio =
             {
@@ -125,7 +127,7 @@ static struct peer *peer_new(void)
                 .ping_timeout_ms = 20000,
                 .payload_bytes_max = PAYLOAD_MAX,
                 .outbox_bytes_max = OUTBOX_MAX,
-                .timers = &peer->timers,
+                .waits = &peer->waits,
                 .callbacks = {.on_output = on_output},
             },
         .connect_timeout_ms = CONNECT_TIMEOUT,

@@ -15,7 +15,7 @@ struct input {
 static void input_init(struct input *input)
 {
     *input = (struct input){0};
-    ws_reader_init(&input->reader, MESSAGE_BYTES_MAX);
+    ws_reader_init(&input->reader);
 }
 
 static void input_release(struct input *input)
@@ -32,8 +32,9 @@ static void send_frame(struct input *input, unsigned first, const char *payload)
 static struct ws_event next(struct input *input)
 {
     struct ws_event event;
-    input->taken += ws_reader_next(&input->reader, input->bytes.data + input->taken,
-                                   input->bytes.len - input->taken, &event);
+    input->taken +=
+        ws_reader_next(&input->reader, MESSAGE_BYTES_MAX, input->bytes.data + input->taken,
+                       input->bytes.len - input->taken, &event);
     return event;
 }
 
@@ -112,14 +113,15 @@ TEST(no_prefix_of_a_frame_is_taken)
     memset(payload, 'x', sizeof(payload));
     client_append_frame(&frame, CLIENT_FIN | WS_TEXT, bytes_of(payload, sizeof(payload)));
     struct ws_reader reader;
-    ws_reader_init(&reader, MESSAGE_BYTES_MAX);
+    ws_reader_init(&reader);
     for (size_t len = 0; len < frame.len; len++) {
         struct ws_event event;
-        assert_int_equal(ws_reader_next(&reader, frame.data, len, &event), 0);
+        assert_int_equal(ws_reader_next(&reader, MESSAGE_BYTES_MAX, frame.data, len, &event), 0);
         assert_int_equal(event.type, WS_EVENT_NONE);
     }
     struct ws_event event;
-    assert_int_equal(ws_reader_next(&reader, frame.data, frame.len, &event), frame.len);
+    assert_int_equal(ws_reader_next(&reader, MESSAGE_BYTES_MAX, frame.data, frame.len, &event),
+                     frame.len);
     assert_int_equal(event.type, WS_EVENT_TEXT);
     ws_reader_release(&reader);
     buf_release(&frame);

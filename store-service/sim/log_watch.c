@@ -104,15 +104,16 @@ static void watch_room(struct log_world *world, const struct pg_room *room)
     if (version == NULL) {
         return;
     }
-    if (version->head != world->heads[number]) {
+    uint64_t head = pg_head(db, view, room);
+    if (head != world->heads[number]) {
         promise_broken("the head of %s is %llu, and there are %zu messages", room->name,
-                       (unsigned long long)version->head, world->heads[number]);
+                       (unsigned long long)head, world->heads[number]);
     }
     bool has_epoch = false;
     for (size_t i = 0; i < room->epoch_count; i++) {
         has_epoch |= pg_sees(db, view, room->epochs[i].xmin) &&
                      room->epochs[i].epoch == version->epoch &&
-                     room->epochs[i].first_id <= version->head + 1;
+                     room->epochs[i].first_id <= head + 1;
     }
     if (version->epoch != newest_epoch(world) || !has_epoch) {
         promise_broken("%s is of the epoch %llu, which is not the newest, or never began there",

@@ -1,5 +1,5 @@
 /*
- * pg_append.c - parley_append() of migrations/0003_append.sql, a snapshot, a row or a lock at a time.
+ * pg_append.c - parley_append() of migrations/0004_heads.sql, a snapshot, a row or a lock at a time.
  */
 #include "pg_backend.h"
 
@@ -9,11 +9,11 @@
 enum append_step {
     LOOKS_FOR_ROOMS, /* IF EXISTS (…) */
     LOCKS_EPOCH,     /* PERFORM pg_advisory_xact_lock_shared(…) */
-    MAKES_ROOMS,     /* INSERT INTO rooms … ON CONFLICT DO NOTHING, and room_epochs */
+    MAKES_ROOMS,     /* INSERT INTO room_rows … ON CONFLICT DO NOTHING, and room_epochs */
     LOCKS_ROOMS,     /* SELECT … FOR UPDATE [SKIP LOCKED] */
+    READS_HEADS,     /* SELECT … INTO v_heads */
     FINDS,           /* RETURN QUERY …: its snapshot, and all that it reads */
     STORES,          /* … and what it writes */
-    MOVES_HEADS,
 };
 
 /* A body that a constraint of the table forbids: the model's way to have a message that Postgres will not take. */
@@ -104,7 +104,7 @@ static enum pg_step lock_room(struct pg_backend *backend)
 {
     const struct pg_statement *statement = &backend->statement;
     if (backend->at == statement->room_count) {
-        next_statement(backend, FINDS);
+        next_statement(backend, READS_HEADS);
         return PG_STEP_GOES_ON;
     }
     size_t place = backend->append.order[backend->at];
@@ -119,12 +119,23 @@ static enum pg_step lock_room(struct pg_backend *backend)
         if (locked == PG_WRITTEN) {
             const struct pg_room_version *newest = pg_room_newest(backend->db, backend->xid, room);
             backend->append.rooms[place].room = room;
-            backend->append.rooms[place].head = newest->head;
-            backend->append.rooms[place].new_head = newest->head;
+            backend->append.rooms[place].floor = newest->floor;
             backend->append.rooms[place].epoch = newest->epoch;
         }
     }
     backend->at++;
+    return PG_STEP_GOES_ON;
+}
+
+static enum pg_step read_heads(struct pg_backend *backend)
+{
+    for (size_t i = 0; i < backend->statement.room_count; i++) {
+        struct pg_append_room *room = &backend->append.rooms[i];
+        if (room->room != NULL) {
+            room->head = pg_newest_id(backend->db, backend->view, room->room, room->floor);
+        }
+    }
+    next_statement(backend, FINDS);
     return PG_STEP_GOES_ON;
 }
 
@@ -160,7 +171,7 @@ static void find_message(struct pg_backend *backend, size_t i)
         append->messages[i].id = append->messages[first].id;
         append->messages[i].at_ms = backend->now_ms;
     } else {
-        append->messages[i].id = ++append->rooms[place].new_head;
+        append->messages[i].id = ++append->rooms[place].head;
         append->messages[i].at_ms = backend->now_ms;
         append->messages[i].is_new = true;
     }
@@ -175,6 +186,28 @@ static enum pg_step find(struct pg_backend *backend)
     return PG_STEP_GOES_ON;
 }
 
+/* What it returns: a row for each message of a room that is locked. */
+static void answer_messages(struct pg_backend *backend)
+{
+    const struct pg_statement *statement = &backend->statement;
+    const struct pg_append_state *append = &backend->append;
+    for (size_t i = 0; i < statement->message_count; i++) {
+        size_t place = (size_t)statement->room_of[i] - 1;
+        if (append->rooms[place].room != NULL) {
+            struct pg_value *row = pg_answer_row(backend, 7);
+            row[0] = (struct pg_value){.type = PG_INT4, .number = i + 1};
+            row[1] = pg_int8_value(append->messages[i].id);
+            row[2] = (struct pg_value){.type = PG_TIME, .number = append->messages[i].at_ms};
+            row[3] = (struct pg_value){.type = PG_BOOL, .number = !append->messages[i].is_new};
+            if (append->messages[i].was_found) {
+                row[4] = pg_text_value(append->messages[i].session);
+            }
+            row[5] = pg_int8_value(append->rooms[place].epoch);
+            row[6] = pg_int8_value(append->rooms[place].head);
+        }
+    }
+}
+
 static enum pg_step store_message(struct pg_backend *backend)
 {
     const struct pg_statement *statement = &backend->statement;
@@ -183,8 +216,8 @@ static enum pg_step store_message(struct pg_backend *backend)
         backend->at++;
     }
     if (backend->at == statement->message_count) {
-        backend->step = MOVES_HEADS;
-        return PG_STEP_GOES_ON;
+        answer_messages(backend);
+        return PG_STEP_IS_DONE;
     }
     const struct contract_new_message *message = &statement->messages[backend->at];
     if (bytes_start_with(message->body, FORBIDDEN)) {
@@ -204,34 +237,6 @@ static enum pg_step store_message(struct pg_backend *backend)
     return PG_STEP_GOES_ON;
 }
 
-static enum pg_step move_heads(struct pg_backend *backend)
-{
-    const struct pg_statement *statement = &backend->statement;
-    const struct pg_append_state *append = &backend->append;
-    for (size_t i = 0; i < statement->room_count; i++) {
-        if (append->rooms[i].room != NULL && append->rooms[i].new_head > append->rooms[i].head) {
-            pg_update_room(backend->db, backend->xid, append->rooms[i].room, append->rooms[i].epoch,
-                           append->rooms[i].new_head);
-        }
-    }
-    for (size_t i = 0; i < statement->message_count; i++) {
-        size_t place = (size_t)statement->room_of[i] - 1;
-        if (append->rooms[place].room != NULL) {
-            struct pg_value *row = pg_answer_row(backend, 7);
-            row[0] = (struct pg_value){.type = PG_INT4, .number = i + 1};
-            row[1] = pg_int8_value(append->messages[i].id);
-            row[2] = (struct pg_value){.type = PG_TIME, .number = append->messages[i].at_ms};
-            row[3] = (struct pg_value){.type = PG_BOOL, .number = !append->messages[i].is_new};
-            if (append->messages[i].was_found) {
-                row[4] = pg_text_value(append->messages[i].session);
-            }
-            row[5] = pg_int8_value(append->rooms[place].epoch);
-            row[6] = pg_int8_value(append->rooms[place].new_head);
-        }
-    }
-    return PG_STEP_IS_DONE;
-}
-
 enum pg_step pg_append_step(struct pg_backend *backend)
 {
     switch ((enum append_step)backend->step) {
@@ -239,9 +244,9 @@ enum pg_step pg_append_step(struct pg_backend *backend)
     case LOCKS_EPOCH: return lock_epoch(backend);
     case MAKES_ROOMS: return make_room(backend);
     case LOCKS_ROOMS: return lock_room(backend);
+    case READS_HEADS: return read_heads(backend);
     case FINDS: return find(backend);
     case STORES: return store_message(backend);
-    case MOVES_HEADS: return move_heads(backend);
     }
     ASSERT(false);
     return PG_STEP_HAS_FAILED;

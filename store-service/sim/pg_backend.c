@@ -38,7 +38,7 @@ struct pg_value *pg_answer_row(struct pg_backend *backend, size_t columns)
 uint32_t pg_backend_xid(struct pg_backend *backend)
 {
     if (backend->xid == 0) {
-        backend->xid = pg_begin(backend->db);
+        backend->xid = pg_begin(backend->db, backend->began_at_ms);
     }
     return backend->xid;
 }

@@ -5,8 +5,8 @@
  * moment in Postgres, too: a snapshot and what is read with it; one row locked, inserted or updated; the commit record
  * that is written; the commit that is seen; the answer that is sent. What it models:
  *
- *   PG_APPEND         parley_append() of migrations/0003_append.sql (pg_append.c)
- *   PG_ENSURE_EPOCH   parley_ensure_epoch() of migrations/0002_epochs.sql (pg_statements.c, as are the others)
+ *   PG_APPEND         parley_append() of migrations/0004_heads.sql (pg_append.c)
+ *   PG_ENSURE_EPOCH   parley_ensure_epoch() of the same file (pg_statements.c, as are the others)
  *   PG_FACTS, PG_MESSAGES, PG_HEADS    the statements of src/read.c
  *   PG_ROOM_HEAD      look_up_head() in src/append.c
  *   the rest          what src/database.c asks
@@ -30,6 +30,7 @@ enum pg_statement_type {
     PG_HEADS,
     PG_ROOM_HEAD,
     PG_IS_PREPARED,
+    PG_STUCK_COMMITS,
     PG_NUMBER, /* answers @number */
     PG_BEGIN,
     PG_LOCK_MIGRATIONS,
@@ -74,9 +75,10 @@ void pg_answer_release(struct pg_answer *answer);
 struct pg_append_state {
     size_t *order; /* places of rooms, by name */
     /* Of each room, once it is locked; NULL: it is not. */
-    struct {
+    struct pg_append_room {
         struct pg_room *room;
-        uint64_t head, epoch, new_head;
+        uint64_t floor, epoch;
+        uint64_t head; /* grows with each new message */
         bool is_made;
     } * rooms;
     struct {

@@ -49,10 +49,10 @@ static struct pg_xact *xact_of(const struct pg_database *db, uint32_t xid)
     return &db->xacts[xid - 1];
 }
 
-uint32_t pg_begin(struct pg_database *db)
+uint32_t pg_begin(struct pg_database *db, uint64_t now_ms)
 {
     db->xacts = grow(db->xacts, db->xact_count, sizeof(db->xacts[0]));
-    db->xacts[db->xact_count++] = (struct pg_xact){.state = PG_RUNNING};
+    db->xacts[db->xact_count++] = (struct pg_xact){.state = PG_RUNNING, .began_at_ms = now_ms};
     return (uint32_t)db->xact_count;
 }
 
@@ -109,6 +109,16 @@ bool pg_is_replicated(const struct pg_database *db, uint32_t xid)
     return xact->wal_place < db->standby_count;
 }
 
+size_t pg_unreplicated_since(const struct pg_database *db, uint64_t ms)
+{
+    size_t count = 0;
+    for (uint32_t xid = 1; xid <= db->xact_count; xid++) {
+        const struct pg_xact *xact = xact_of(db, xid);
+        count += xact->state == PG_FLUSHED && xact->began_at_ms < ms && !pg_is_replicated(db, xid);
+    }
+    return count;
+}
+
 void pg_crash(struct pg_database *db)
 {
     for (uint32_t xid = 1; xid <= db->xact_count; xid++) {
@@ -159,6 +169,24 @@ const struct pg_room_version *pg_room_version(const struct pg_database *db, stru
         }
     }
     return NULL;
+}
+
+uint64_t pg_newest_id(const struct pg_database *db, struct pg_view view, const struct pg_room *room,
+                      uint64_t floor)
+{
+    uint64_t newest = floor;
+    for (size_t i = 0; i < room->message_count; i++) {
+        const struct pg_message *message = &room->messages[i];
+        if (message->id > newest && pg_sees(db, view, message->xmin)) {
+            newest = message->id;
+        }
+    }
+    return newest;
+}
+
+uint64_t pg_head(const struct pg_database *db, struct pg_view view, const struct pg_room *room)
+{
+    return pg_newest_id(db, view, room, pg_room_version(db, view, room)->floor);
 }
 
 const struct pg_room_version *pg_room_newest(const struct pg_database *db, uint32_t xid,
@@ -342,13 +370,13 @@ enum pg_write pg_lock_room(struct pg_database *db, uint32_t xid, struct pg_room 
 }
 
 void pg_update_room(struct pg_database *db, uint32_t xid, struct pg_room *room, uint64_t epoch,
-                    uint64_t head)
+                    uint64_t floor)
 {
     ASSERT(room->locker == xid);
     const struct pg_room_version *newest = pg_room_newest(db, xid, room);
     ASSERT(newest != NULL);
     room->versions[newest - room->versions].xmax = xid;
-    add_version(room, (struct pg_room_version){.xmin = xid, .epoch = epoch, .head = head});
+    add_version(room, (struct pg_room_version){.xmin = xid, .epoch = epoch, .floor = floor});
 }
 
 enum pg_write pg_lock_advisory(struct pg_database *db, uint32_t xid, enum pg_advisory what,

@@ -1,9 +1,10 @@
 /*
  * pg_model.h - what Postgres keeps for the store-service: versions of rows, transactions, snapshots, locks, its log.
  *
- * A model of the tables of migrations/0001_tables.sql and of the two advisory locks (migrations/0002_epochs.sql, and
- * MIGRATION_LOCK in src/database.c), as Postgres treats them under READ COMMITTED; pg_backend.h has the statements. What
- * it takes over from Postgres, so that a design that is wrong there is wrong here:
+ * A model of the tables of migrations/0001_tables.sql, of what 0004_heads.sql makes of rooms (the table room_rows, and the
+ * view rooms on it), and of the two advisory locks (0002_epochs.sql, and MIGRATION_LOCK in src/database.c), as Postgres
+ * treats them under READ COMMITTED; pg_backend.h has the statements. What it takes over from Postgres, so that a design
+ * that is wrong there is wrong here:
  *
  *   - A row is there for those whose snapshot is newer than the commit of its inserting transaction. A snapshot is the
  *     number of commits that were visible when it was taken.
@@ -32,6 +33,7 @@ enum pg_xact_state {
 
 struct pg_xact {
     enum pg_xact_state state;
+    uint64_t began_at_ms;
     uint64_t commit;  /* its number among the commits that were seen */
     size_t wal_place; /* of its commit record */
 };
@@ -44,7 +46,7 @@ struct pg_view {
 
 struct pg_room_version {
     uint32_t xmin, xmax; /* xmax 0: nobody updated it */
-    uint64_t epoch, head;
+    uint64_t epoch, floor;
 };
 
 struct pg_message {
@@ -60,7 +62,7 @@ struct pg_room_epoch {
     uint64_t epoch, first_id;
 };
 
-/* A row of `rooms`, with what the other tables have of it. */
+/* A row of `room_rows`, with what the other tables have of it. */
 struct pg_room {
     uint64_t id;
     char name[CONTRACT_ROOM_BYTES_MAX + 1];
@@ -113,7 +115,7 @@ void pg_database_release(struct pg_database *db);
 
 /* Transactions. */
 
-uint32_t pg_begin(struct pg_database *db);
+uint32_t pg_begin(struct pg_database *db, uint64_t now_ms);
 void pg_flush(struct pg_database *db, uint32_t xid); /* writes the commit record, and syncs */
 void pg_commit(struct pg_database *db,
                uint32_t xid); /* one that is flushed: is seen, and lets its locks go */
@@ -122,6 +124,9 @@ bool pg_has_ended(const struct pg_database *db, uint32_t xid);
 
 /* Whether the standby has the commit record of @xid. */
 bool pg_is_replicated(const struct pg_database *db, uint32_t xid);
+
+/* How many transactions that began before @ms are durable here, and not at the standby. */
+size_t pg_unreplicated_since(const struct pg_database *db, uint64_t ms);
 
 static inline struct pg_view pg_view_now(const struct pg_database *db, uint32_t xid)
 {
@@ -140,6 +145,11 @@ bool pg_sees(const struct pg_database *db, struct pg_view view, uint32_t xmin);
 struct pg_room *pg_find_room(const struct pg_database *db, struct pg_view view, struct bytes name);
 const struct pg_room_version *pg_room_version(const struct pg_database *db, struct pg_view view,
                                               const struct pg_room *room);
+/* The newest message id above @floor; @floor where there is none. */
+uint64_t pg_newest_id(const struct pg_database *db, struct pg_view view, const struct pg_room *room,
+                      uint64_t floor);
+/* The head that the view rooms has. @room must be seen. */
+uint64_t pg_head(const struct pg_database *db, struct pg_view view, const struct pg_room *room);
 /* What who has just locked @room finds there: what @xid made of it, or else the newest that is committed. */
 const struct pg_room_version *pg_room_newest(const struct pg_database *db, uint32_t xid,
                                              const struct pg_room *room);
@@ -158,7 +168,7 @@ enum pg_write {
     PG_WAIT,     /* for the end of *ret_blocker; then again */
 };
 
-/* Inserts a room with head 0. Writes @ret_room with PG_WRITTEN alone, likewise @ret_blocker with PG_WAIT. */
+/* Inserts a room with floor 0. Writes @ret_room with PG_WRITTEN alone, likewise @ret_blocker with PG_WAIT. */
 MUST_USE enum pg_write pg_insert_room(struct pg_database *db, uint32_t xid, struct bytes name,
                                       uint64_t epoch, struct pg_room **ret_room,
                                       uint32_t *ret_blocker);
@@ -175,7 +185,7 @@ MUST_USE enum pg_write pg_lock_room(struct pg_database *db, uint32_t xid, struct
 
 /* Updates a row that @xid has locked. */
 void pg_update_room(struct pg_database *db, uint32_t xid, struct pg_room *room, uint64_t epoch,
-                    uint64_t head);
+                    uint64_t floor);
 
 /* Until the end of @xid; PG_WRITTEN or PG_WAIT. */
 MUST_USE enum pg_write pg_lock_advisory(struct pg_database *db, uint32_t xid, enum pg_advisory what,

@@ -1,6 +1,7 @@
 /*
- * pg_statements.c - parley_ensure_epoch() of migrations/0002_epochs.sql, and the statements that only read.
+ * pg_statements.c - parley_ensure_epoch() of migrations/0004_heads.sql, and the statements that only read.
  */
+#include "limits.h"
 #include "pg_backend.h"
 
 /* --- parley_ensure_epoch() --- */
@@ -8,8 +9,9 @@
 enum ensure_step {
     LOOKS,       /* SELECT identity … */
     LOCKS,       /* PERFORM pg_advisory_xact_lock(…) */
-    LOOKS_AGAIN, /* SELECT identity, epoch …; INSERT INTO epochs */
-    MOVES_ROOMS, /* UPDATE rooms …, INSERT INTO room_epochs */
+    LOOKS_AGAIN, /* SELECT identity, epoch …; what the new one is called; INSERT INTO epochs */
+    MOVES_ROOMS, /* UPDATE room_rows … */
+    NOTES_HEADS, /* INSERT INTO room_epochs … SELECT … head + 1 FROM rooms */
 };
 
 static bool is_current(struct pg_backend *backend, const struct pg_epoch *newest)
@@ -41,6 +43,11 @@ static enum pg_step look_again(struct pg_backend *backend)
         return answer_reason(backend, false);
     }
     backend->epoch = MAX_OF(newest != NULL ? newest->epoch + 1 : 1, backend->now_ms / 1000);
+    for (size_t i = 0; i < backend->db->room_count; i++) {
+        const struct pg_room_version *version =
+            pg_room_version(backend->db, backend->view, backend->db->rooms[i]);
+        backend->epoch = MAX_OF(backend->epoch, version != NULL ? version->epoch + 1 : 0);
+    }
     pg_insert_epoch(backend->db, backend->xid, backend->epoch);
     next_statement(backend, MOVES_ROOMS);
     return PG_STEP_GOES_ON;
@@ -54,17 +61,29 @@ static enum pg_step move_room(struct pg_backend *backend)
         backend->at++;
     }
     if (backend->at == db->room_count) {
-        return answer_reason(backend, true);
+        next_statement(backend, NOTES_HEADS);
+        return PG_STEP_GOES_ON;
     }
     struct pg_room *room = db->rooms[backend->at];
     if (pg_lock_room(db, backend->xid, room, &backend->waits_for) == PG_WAIT) {
         return PG_STEP_WAITS;
     }
-    uint64_t head = pg_room_newest(db, backend->xid, room)->head;
-    pg_update_room(db, backend->xid, room, backend->epoch, head);
-    pg_insert_room_epoch(backend->xid, room, backend->epoch, head + 1);
+    pg_update_room(db, backend->xid, room, backend->epoch,
+                   pg_room_newest(db, backend->xid, room)->floor);
     backend->at++;
     return PG_STEP_GOES_ON;
+}
+
+static enum pg_step note_heads(struct pg_backend *backend)
+{
+    const struct pg_database *db = backend->db;
+    for (size_t i = 0; i < db->room_count; i++) {
+        if (pg_room_version(db, backend->view, db->rooms[i]) != NULL) {
+            pg_insert_room_epoch(backend->xid, db->rooms[i], backend->epoch,
+                                 pg_head(db, backend->view, db->rooms[i]) + 1);
+        }
+    }
+    return answer_reason(backend, true);
 }
 
 enum pg_step pg_ensure_epoch_step(struct pg_backend *backend)
@@ -87,6 +106,7 @@ enum pg_step pg_ensure_epoch_step(struct pg_backend *backend)
         return PG_STEP_GOES_ON;
     case LOOKS_AGAIN: return look_again(backend);
     case MOVES_ROOMS: return move_room(backend);
+    case NOTES_HEADS: return note_heads(backend);
     }
     ASSERT(false);
     return PG_STEP_HAS_FAILED;
@@ -102,7 +122,7 @@ static void answer_head(struct pg_backend *backend, struct bytes name)
         room != NULL ? pg_room_version(backend->db, backend->view, room) : NULL;
     row[0] = pg_int8_value(version != NULL ? version->epoch
                                            : pg_newest_epoch(backend->db, backend->view)->epoch);
-    row[1] = pg_int8_value(version != NULL ? version->head : 0);
+    row[1] = pg_int8_value(version != NULL ? pg_head(backend->db, backend->view, room) : 0);
 }
 
 static uint64_t oldest_of(const struct pg_database *db, struct pg_view view,
@@ -137,7 +157,7 @@ static void answer_facts(struct pg_backend *backend)
         add_facts(backend, 0, 0, pg_newest_epoch(db, backend->view)->epoch, 1, 1);
         return;
     }
-    uint64_t head = pg_room_version(db, backend->view, room)->head;
+    uint64_t head = pg_head(db, backend->view, room);
     uint64_t oldest = oldest_of(db, backend->view, room, head + 1);
     for (size_t i = 0; i < room->epoch_count; i++) {
         const struct pg_room_epoch *epoch = &room->epochs[i];
@@ -181,6 +201,15 @@ static void answer_messages(struct pg_backend *backend)
     }
 }
 
+/* Those who wait for the standby since before a statement that waits for anything else would have been cancelled. */
+static uint64_t count_stuck_commits(const struct pg_backend *backend)
+{
+    bool is_early = backend->now_ms < STATEMENT_TIMEOUT_MS;
+    return backend->waits_for_standby && !is_early
+               ? pg_unreplicated_since(backend->db, backend->now_ms - STATEMENT_TIMEOUT_MS)
+               : 0;
+}
+
 enum pg_step pg_other_step(struct pg_backend *backend)
 {
     const struct pg_statement *statement = &backend->statement;
@@ -198,6 +227,9 @@ enum pg_step pg_other_step(struct pg_backend *backend)
     case PG_IS_PREPARED:
         pg_answer_row(backend, 1)[0] =
             pg_int8_value(newest != NULL && newest->identity == backend->db->identity);
+        break;
+    case PG_STUCK_COMMITS:
+        pg_answer_row(backend, 1)[0] = pg_int8_value(count_stuck_commits(backend));
         break;
     case PG_NUMBER:
         pg_answer_row(backend, 1)[0] = pg_int8_value((uint64_t)statement->number);

@@ -69,13 +69,15 @@ static uint64_t grow_backoff(uint64_t *backoff_ms)
 static void try_to_connect(struct lane *lane)
 {
     struct buf why = BUF_INIT;
-    enum pg_connect_result result = pg_connect(&lane->pg, &why);
-    if (result == PG_CONNECTED && database_prepare(&lane->pg, false, &why) != DATABASE_READY) {
-        pg_disconnect(&lane->pg);
-    }
-    if (lane->pg.conn != NULL) {
+    bool is_ready =
+        pg_connect(&lane->pg, &why) == PG_CONNECTED &&
+        database_prepare(&lane->pg, false, &why) == DATABASE_READY &&
+        (!lane->appends || database_look_for_stuck_commits(&lane->pg, &why) == DATABASE_READY);
+    lane->is_away = !is_ready;
+    if (is_ready) {
         lane->connect_backoff_ms = 0;
     } else {
+        pg_disconnect(&lane->pg);
         lane->next_attempt_ms =
             lane->process->stores->now_ms + grow_backoff(&lane->connect_backoff_ms);
     }
@@ -113,6 +115,11 @@ void lane_after_failure(struct lane *lane, enum store_result result, const struc
 void lane_after_success(struct lane *lane)
 {
     lane->statement_backoff_ms = 0;
+}
+
+bool lane_is_away(const struct lane *lane)
+{
+    return lane->is_away;
 }
 
 /* --- requests --- */
@@ -158,7 +165,7 @@ static void run(void *argument)
     pg_release(&lane->pg);
 }
 
-/* As src/main.c does it for --new-epoch. */
+/* As src/command.c does it for --new-epoch. */
 static void run_new_epoch(void *argument)
 {
     struct lane *lane = argument;

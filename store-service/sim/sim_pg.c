@@ -219,6 +219,7 @@ static const struct {
     {"SELECT coalesce(r.epoch, d.epoch), coalesce(r.head, 0) FROM unnest($1)", PG_HEADS},
     {"SELECT count(*) FROM pg_catalog.pg_tables", PG_NUMBER},
     {"SELECT (max(number) >= ", PG_IS_PREPARED},
+    {"SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'", PG_STUCK_COMMITS},
     {"BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;", PG_BEGIN},
     {"SELECT pg_advisory_xact_lock(", PG_LOCK_MIGRATIONS},
     {"SELECT coalesce(max(number), 0)::bigint FROM schema_migrations", PG_NUMBER},

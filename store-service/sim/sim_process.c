@@ -100,9 +100,10 @@ void stores_start(struct stores *stores, size_t number)
     };
     process->read_settings = (struct read_settings){.bus = &process->bus, .stats = &process->stats};
     for (size_t i = 0; i < stores->write_lanes; i++) {
-        process->lanes[process->lane_count++] =
-            sim_lane_new(process, append_on_requests, &process->append_settings,
-                         stores->transaction_messages_max);
+        struct lane *lane = sim_lane_new(process, append_on_requests, &process->append_settings,
+                                         stores->transaction_messages_max);
+        lane->appends = true;
+        process->lanes[process->lane_count++] = lane;
     }
     process->lanes[process->lane_count++] =
         sim_lane_new(process, read_on_requests, &process->read_settings, 1);
@@ -163,6 +164,21 @@ static struct store_process *draw_process(struct stores *stores)
     return count == 0 ? NULL : running[seeded_random_below(stores->dice, count)];
 }
 
+/* As src/store.c does it, whose thread for this has no lane. */
+static void refuse(struct stores *stores, enum store_subject subject, uint64_t token)
+{
+    struct buf payload = BUF_INIT;
+    if (subject == STORE_APPEND) {
+        struct contract_append_reply reply = {.status = CONTRACT_UNAVAILABLE};
+        contract_encode_append_reply(&payload, &reply);
+    } else {
+        struct contract_query_reply reply = {.status = CONTRACT_UNAVAILABLE};
+        contract_encode_query_reply(&payload, &reply);
+    }
+    stores->on_reply(stores->user, token, buf_bytes(&payload));
+    buf_release(&payload);
+}
+
 bool stores_request(struct stores *stores, enum store_subject subject, unsigned shard,
                     uint64_t token, struct bytes payload)
 {
@@ -170,15 +186,19 @@ bool stores_request(struct stores *stores, enum store_subject subject, unsigned 
     if (process == NULL) {
         return false;
     }
+    struct lane *lane = process->lanes[subject == STORE_APPEND ? shard % stores->write_lanes
+                                                               : process->own_lane_count - 1];
+    if (lane->is_away && !process->is_frozen) {
+        refuse(stores, subject, token);
+        return true;
+    }
     struct store_request *request = mem_alloc_zeroed(sizeof(*request));
     request->base.subject = subject == STORE_APPEND ? BUS_APPEND : BUS_READ;
     request->base.shard = shard;
     request->base.arrived_us = stores->now_ms * 1000;
     request->token = token;
     buf_append_bytes(&request->payload, payload);
-    size_t lane =
-        subject == STORE_APPEND ? shard % stores->write_lanes : process->own_lane_count - 1;
-    return lane_put_back(process->lanes[lane], &request->base.entry) == QUEUE_TAKEN;
+    return lane_put_back(lane, &request->base.entry) == QUEUE_TAKEN;
 }
 
 /* --- who goes on --- */

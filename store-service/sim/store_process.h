@@ -43,6 +43,8 @@ struct lane {
     void (*on_requests)(void *user, struct lane *lane, struct queue_entry *list);
     void *user;
     size_t requests_max; /* of one list */
+    bool appends;        /* and does not only read */
+    bool is_away;        /* the last attempt to connect has failed */
     struct queue_entry *first, **last;
     struct pg pg;
     uint64_t connect_backoff_ms, next_attempt_ms, statement_backoff_ms;

@@ -201,7 +201,7 @@ static void compare_tables(struct both *both)
             pg_find_room(&both->db, view, bytes_of_string(PQgetvalue(rooms, row, 0)));
         assert_non_null(room);
         assert_int_equal(strtoull(PQgetvalue(rooms, row, 1), NULL, 10),
-                         pg_room_version(&both->db, view, room)->head);
+                         pg_head(&both->db, view, room));
     }
     PQclear(rooms);
     PGresult *messages =
@@ -222,7 +222,7 @@ static void compare_tables(struct both *both)
     uint64_t heads = 0;
     for (size_t i = 0; i < both->db.room_count; i++) {
         const struct pg_room_version *version = pg_room_version(&both->db, view, both->db.rooms[i]);
-        heads += version != NULL ? version->head : 0;
+        heads += version != NULL ? pg_head(&both->db, view, both->db.rooms[i]) : 0;
     }
     assert_int_equal(PQntuples(messages), heads);
     PQclear(messages);
@@ -404,7 +404,7 @@ static void make_schema(struct both *both)
     PGresult *result = ask(both->watcher, "SELECT max(epoch) FROM epochs");
     both->epoch = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
     PQclear(result);
-    uint32_t xid = pg_begin(&both->db);
+    uint32_t xid = pg_begin(&both->db, 0);
     pg_insert_epoch(&both->db, xid, 1);
     pg_flush(&both->db, xid);
     pg_commit(&both->db, xid);

@@ -299,6 +299,8 @@ struct engine *engine_new(h2o_loop_t *loop, const struct engine_settings *settin
     list_init(&engine->upgrades);
     list_init(&engine->dirty_upgrades);
     timer_init(&engine->leave_timer, transport_on_leave_due);
+    raw_sockets_init(&engine->websockets, loop, &transport_socket_callbacks);
+    raw_sockets_init(&engine->probes, loop, &upgrade_socket_callbacks);
     watch_init(engine);
     relay_init(engine);
     owner_init(engine);
@@ -309,6 +311,7 @@ static void end_all(struct engine *engine)
 {
     struct list *node;
     while ((node = list_first(&engine->open)) != NULL ||
+           (node = list_first(&engine->unfinished)) != NULL ||
            (node = list_first(&engine->leaving)) != NULL) {
         transport_doom(CONTAINER_OF(node, struct transport, link));
     }
@@ -334,6 +337,8 @@ void engine_free(struct engine *engine)
     relay_release(engine);
     owner_release(engine);
     watch_release(engine);
+    raw_sockets_release(&engine->websockets);
+    raw_sockets_release(&engine->probes);
     timers_clear(engine->settings.timers, &engine->leave_timer);
     map_release(&engine->by_sid);
     free(engine);

@@ -14,6 +14,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "engine.h"
+#include "raw_socket.h"
 #include <h2o/http1.h>
 
 enum transport_state { TRANSPORT_OPEN, TRANSPORT_CLOSING, TRANSPORT_LINGERING, TRANSPORT_DOOMED };
@@ -40,27 +41,34 @@ struct poll {
 struct transport {
     struct engine *engine;
     struct eio_session *session;
-    h2o_socket_t *socket;     /* the WebSocket; NULL while polling */
+    struct raw_socket socket; /* the WebSocket; not open while polling */
+    struct list link;         /* engine.open, unfinished, leaving or doomed */
     struct poll *get;         /* a GET that waits, while polling */
-    struct asked *claim;      /* of an upgrade whose WebSocket is at a peer */
-    struct list link;         /* engine.open, leaving or doomed */
-    struct list unfinished;   /* engine.unfinished */
-    uint64_t leaves_until_ms; /* of CLOSING and LINGERING */
-    uint8_t state;            /* enum transport_state */
-    bool is_blocked;          /* waits until the socket can be written to */
-    uint64_t
-        awaits; /* number of the request that it came with from a peer, while that has more to tell; else 0 */
+    union {
+        struct asked *claim; /* of an upgrade whose WebSocket is at a peer */
+        uint64_t
+            awaits; /* came_from_peer: number of the request that it came with, while that has more to tell; else 0 */
+    };
+    uint32_t leaves_at_ms; /* of CLOSING and LINGERING; low bits of the clock */
+    uint8_t state;         /* enum transport_state */
+    bool came_from_peer;
+    bool is_unfinished; /* in engine.unfinished */
 };
+
+/* What an idle connection costs is a promise: see docs/performance.md. */
+static_assert(sizeof(struct transport) <= 72, "a transport");
 
 struct engine {
     h2o_loop_t *loop;
     struct engine_settings settings;
     struct engine_callbacks callbacks;
-    struct map by_sid; /* all transports */
+    struct map by_sid;             /* all transports */
+    struct raw_sockets websockets; /* of transports ... */
+    struct raw_sockets probes;     /* ... and of upgrades */
     struct list open;
     struct list leaving; /* closing or lingering, in the order of their deadlines */
     struct list doomed;
-    struct list unfinished; /* open, and have more to write than one turn takes */
+    struct list unfinished; /* like open, but have more to write than one turn takes */
     struct timer leave_timer;
     struct list upgrades;
     struct list dirty_upgrades;
@@ -84,6 +92,8 @@ struct engine {
 /* transport.c */
 
 struct bytes transport_key(const void *transport);
+
+extern const struct raw_socket_callbacks transport_socket_callbacks;
 
 /* Makes a transport with a new session of @type. @socket: NULL for polling. */
 struct transport *transport_new(struct engine *engine, enum eio_transport type,
@@ -211,8 +221,10 @@ void upgrade_on_over(struct upgrade *upgrade); /* forgets its ask */
 struct transport *upgrade_on_moved(struct upgrade *upgrade, const char sid[EIO_SID_BYTES],
                                    struct bytes handover, bool *ret_awaits);
 
-/* Takes the socket of an UPGRADED probe, and has upgrade.c forget it. */
-h2o_socket_t *upgrade_take_socket(struct eio_probe *probe);
+/* Moves the socket of an UPGRADED or MOVING probe to @transport, and has upgrade.c forget it. */
+void upgrade_move_socket(struct eio_probe *probe, struct transport *transport);
+
+extern const struct raw_socket_callbacks upgrade_socket_callbacks;
 
 /* At a turn's end. */
 void upgrades_flush(struct engine *engine);
@@ -229,18 +241,7 @@ void watch_release(struct engine *engine);
 void watch_begin(struct engine *engine, struct watched *watched);
 void watch_end(struct engine *engine, struct watched *watched);
 
-/* websocket.c: the bytes of a WebSocket, in both directions. */
-
-enum websocket_write {
-    WEBSOCKET_WRITTEN,
-    WEBSOCKET_NOTHING_LEFT,
-    WEBSOCKET_BLOCKED,
-    WEBSOCKET_FAILED
-};
-
-/* One sendmsg(2) of @count pieces; *@ret_written says how many bytes went, unless WEBSOCKET_FAILED. */
-enum websocket_write websocket_write(h2o_socket_t *socket, struct iovec *pieces, size_t count,
-                                     size_t *ret_written);
+/* websocket.c */
 
 /* Answers an upgrade request with 101 where it is well-formed: @on_complete gets the socket. False: a 4xx was sent. */
 bool websocket_accept(h2o_req_t *req, h2o_http1_upgrade_cb on_complete, void *user);

@@ -207,7 +207,7 @@ static void end_claim(struct asked *claim, bool tells)
 
 void owner_end_claim(struct transport *transport)
 {
-    if (transport->claim != NULL) {
+    if (!transport->came_from_peer && transport->claim != NULL) {
         end_claim(transport->claim, true);
     }
 }

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include <stdlib.h>
-#include <sys/socket.h>
 
 enum { PIECES_MAX = 64 };
 
@@ -57,6 +56,13 @@ void transport_answer_get(struct transport *transport, struct bytes payload)
     engine_answer(transport->engine, take_get(transport), VERDICT_PAYLOAD, payload);
 }
 
+static void move_to(struct transport *transport, struct list *list)
+{
+    transport->is_unfinished = list == &transport->engine->unfinished;
+    list_leave(&transport->link);
+    list_append(list, &transport->link);
+}
+
 void transport_doom(struct transport *transport)
 {
     if (transport->state == TRANSPORT_DOOMED) {
@@ -65,45 +71,36 @@ void transport_doom(struct transport *transport)
     struct engine *engine = transport->engine;
     engine->open_count -= holds_slot(transport);
     transport->state = TRANSPORT_DOOMED;
-    owner_end_claim(transport);
-    relay_forget_moved(engine, transport->awaits);
-    list_leave(&transport->unfinished);
-    list_leave(&transport->link);
-    list_append(&engine->doomed, &transport->link);
-    if (transport->socket != NULL) {
-        h2o_socket_read_stop(transport->socket);
+    if (transport->came_from_peer) {
+        relay_forget_moved(engine, transport->awaits);
+    } else {
+        owner_end_claim(transport);
     }
+    move_to(transport, &engine->doomed);
+    raw_socket_stop(&transport->socket);
 }
 
 /* Gives @transport ENGINE_LINGER_MS from now on, behind all that have theirs already. */
 static void leave_later(struct transport *transport, enum transport_state state)
 {
     struct engine *engine = transport->engine;
+    uint64_t leaves_at_ms = clock_monotonic_ms() + ENGINE_LINGER_MS;
     transport->state = (uint8_t)state;
-    transport->leaves_until_ms = clock_monotonic_ms() + ENGINE_LINGER_MS;
-    list_leave(&transport->link);
-    list_append(&engine->leaving, &transport->link);
+    transport->leaves_at_ms = (uint32_t)leaves_at_ms;
+    move_to(transport, &engine->leaving);
     if (!timer_is_set(&engine->leave_timer)) {
-        timers_set(engine->settings.timers, &engine->leave_timer, transport->leaves_until_ms);
+        timers_set(engine->settings.timers, &engine->leave_timer, leaves_at_ms);
     }
 }
 
 static void linger(struct transport *transport)
 {
-    if (shutdown(h2o_socket_get_fd(transport->socket), SHUT_WR) != 0) {
+    if (!raw_socket_end_writing(&transport->socket)) {
         transport_doom(transport);
         return;
     }
     transport->engine->open_count--;
-    list_leave(&transport->unfinished);
     leave_later(transport, TRANSPORT_LINGERING);
-}
-
-/* Has the kernel forget what it holds for a peer that does not read, instead of keeping it for minutes. */
-static void discard_unsent(struct transport *transport)
-{
-    struct linger reset = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(h2o_socket_get_fd(transport->socket), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 }
 
 void transport_on_leave_due(struct timer *timer, uint64_t now_ms)
@@ -112,12 +109,13 @@ void transport_on_leave_due(struct timer *timer, uint64_t now_ms)
     struct list *node;
     while ((node = list_first(&engine->leaving)) != NULL) {
         struct transport *transport = CONTAINER_OF(node, struct transport, link);
-        if (transport->leaves_until_ms > now_ms) {
-            timers_set(engine->settings.timers, timer, transport->leaves_until_ms);
+        int32_t left_ms = (int32_t)(transport->leaves_at_ms - (uint32_t)now_ms);
+        if (left_ms > 0) {
+            timers_set(engine->settings.timers, timer, now_ms + (uint64_t)left_ms);
             return;
         }
         if (transport->state == TRANSPORT_CLOSING) {
-            discard_unsent(transport);
+            raw_socket_discard_unsent(&transport->socket);
         }
         transport_doom(transport);
     }
@@ -138,7 +136,8 @@ static void flush_poll(struct transport *transport)
     if (session->state != EIO_STATE_OPEN) {
         owner_end_claim(transport);
     }
-    if (session->state == EIO_STATE_CLOSED && transport->get == NULL && transport->socket == NULL) {
+    if (session->state == EIO_STATE_CLOSED && transport->get == NULL &&
+        !transport->socket.is_open) {
         transport_doom(transport);
     }
 }
@@ -154,40 +153,67 @@ void transport_on_get_aborted(struct transport *transport, uint64_t now_ms)
 
 /* --- WebSocket ---------------------------------------------------------------------------------------------------- */
 
+static struct transport *transport_of(struct raw_socket *socket)
+{
+    return CONTAINER_OF(socket, struct transport, socket);
+}
+
+/* OPEN and with more to write: it has its turn with engine_go_on(). */
 static void go_on_later(struct transport *transport)
 {
-    if (list_is_empty(&transport->unfinished)) {
-        list_append(&transport->engine->unfinished, &transport->unfinished);
+    if (!transport->is_unfinished) {
+        move_to(transport, &transport->engine->unfinished);
     }
 }
 
-static void on_writable(h2o_socket_t *socket, const char *error)
+static void on_writable(struct raw_socket *socket)
 {
-    struct transport *transport = socket->data;
-    transport->is_blocked = false;
+    struct transport *transport = transport_of(socket);
     transport->engine->stats.websockets_blocked--;
-    if (error != NULL) {
-        transport_doom(transport);
-    } else if (holds_slot(transport)) {
+    if (transport->state == TRANSPORT_OPEN) {
         go_on_later(transport);
+    } else {
+        engine_flush(transport);
     }
 }
 
-/* Adds what was written to *@bytes. */
-static enum websocket_write write_once(struct transport *transport, size_t *bytes)
+static void on_end(struct raw_socket *socket)
+{
+    transport_doom(transport_of(socket));
+}
+
+static size_t on_bytes(struct raw_socket *socket, char *data, size_t len)
+{
+    struct transport *transport = transport_of(socket);
+    if (!holds_slot(transport)) {
+        return len; /* LINGERING */
+    }
+    size_t taken = eio_session_receive(transport->session, data, len, clock_monotonic_ms());
+    transport->engine->stats.bytes_in += taken;
+    return taken;
+}
+
+const struct raw_socket_callbacks transport_socket_callbacks = {
+    .on_bytes = on_bytes, .on_end = on_end, .on_writable = on_writable};
+
+enum flush_result { FLUSH_NOTHING_LEFT, FLUSH_MORE, FLUSH_BLOCKED, FLUSH_FAILED };
+
+/* One write; adds what was written to *@bytes. */
+static enum flush_result write_once(struct transport *transport, size_t *bytes)
 {
     struct iovec pieces[PIECES_MAX];
     size_t count = eio_session_peek(transport->session, pieces, PIECES_MAX);
     if (count == 0) {
-        return WEBSOCKET_NOTHING_LEFT;
+        return FLUSH_NOTHING_LEFT;
     }
     size_t written = 0;
-    enum websocket_write result = websocket_write(transport->socket, pieces, count, &written);
-    if (result != WEBSOCKET_FAILED) {
-        eio_session_advance(transport->session, written);
-        *bytes += written;
+    enum raw_write result = raw_socket_write(&transport->socket, pieces, count, &written);
+    if (result == RAW_WRITE_FAILED) {
+        return FLUSH_FAILED;
     }
-    return result;
+    eio_session_advance(transport->session, written);
+    *bytes += written;
+    return result == RAW_WRITE_BLOCKED ? FLUSH_BLOCKED : FLUSH_MORE;
 }
 
 static void flush_websocket(struct transport *transport)
@@ -195,23 +221,20 @@ static void flush_websocket(struct transport *transport)
     if (transport->state == TRANSPORT_OPEN && transport->session->state != EIO_STATE_OPEN) {
         leave_later(transport, TRANSPORT_CLOSING);
     }
-    if (transport->is_blocked || !list_is_empty(&transport->unfinished)) {
+    if (transport->socket.is_blocked || transport->is_unfinished) {
         return; /* it has its turn when the socket, or engine_go_on(), comes to it */
     }
-    size_t bytes = 0;
-    enum websocket_write result = WEBSOCKET_WRITTEN;
-    while (bytes < ENGINE_FLUSH_BYTES && result == WEBSOCKET_WRITTEN) {
+    size_t bytes = 0; /* a CLOSING one has but its small packets */
+    enum flush_result result = FLUSH_MORE;
+    while (result == FLUSH_MORE &&
+           (bytes < ENGINE_FLUSH_BYTES || transport->state == TRANSPORT_CLOSING)) {
         result = write_once(transport, &bytes);
     }
     switch (result) {
-    case WEBSOCKET_WRITTEN: go_on_later(transport); break;
-    case WEBSOCKET_BLOCKED:
-        transport->is_blocked = true;
-        transport->engine->stats.websockets_blocked++;
-        h2o_socket_notify_write(transport->socket, on_writable);
-        break;
-    case WEBSOCKET_FAILED: transport_doom(transport); break;
-    case WEBSOCKET_NOTHING_LEFT:
+    case FLUSH_MORE: go_on_later(transport); break;
+    case FLUSH_BLOCKED: transport->engine->stats.websockets_blocked++; break;
+    case FLUSH_FAILED: transport_doom(transport); break;
+    case FLUSH_NOTHING_LEFT:
         if (transport->state == TRANSPORT_CLOSING) {
             linger(transport);
         }
@@ -219,46 +242,20 @@ static void flush_websocket(struct transport *transport)
     }
 }
 
-static void receive(struct transport *transport)
-{
-    h2o_socket_t *socket = transport->socket;
-    if (transport->state == TRANSPORT_LINGERING) {
-        h2o_buffer_consume(&socket->input, socket->input->size);
-    } else if (holds_slot(transport) && socket->input->size > 0) {
-        size_t taken = eio_session_receive(transport->session, socket->input->bytes,
-                                           socket->input->size, clock_monotonic_ms());
-        transport->engine->stats.bytes_in += taken;
-        h2o_buffer_consume(&socket->input, taken);
-    }
-}
-
-static void on_read(h2o_socket_t *socket, const char *error)
-{
-    struct transport *transport = socket->data;
-    if (error != NULL) {
-        transport_doom(transport);
-    } else {
-        receive(transport);
-    }
-}
-
 void transport_begin_websocket(struct transport *transport, h2o_socket_t *socket)
 {
-    transport->engine->stats.websockets++;
-    transport->engine->stats.websocket_sessions++;
-    transport->socket = socket;
-    socket->data = transport;
-    h2o_socket_read_start(socket, on_read);
-    receive(transport);
+    struct engine *engine = transport->engine;
+    engine->stats.websockets++;
+    engine->stats.websocket_sessions++;
+    raw_socket_open(&engine->websockets, &transport->socket, socket);
+    raw_socket_start(&engine->websockets, &transport->socket);
 }
 
-/* @probe's WebSocket is the session's. What it has read already is handed over by upgrade.c. */
+/* @probe's WebSocket is the session's. */
 static void take_socket(struct transport *transport, struct eio_probe *probe)
 {
     transport->engine->stats.websocket_sessions++;
-    transport->socket = upgrade_take_socket(probe);
-    transport->socket->data = transport;
-    h2o_socket_read_start(transport->socket, on_read);
+    upgrade_move_socket(probe, transport);
 }
 
 /* --- life --------------------------------------------------------------------------------------------------------- */
@@ -269,7 +266,6 @@ static struct transport *transport_alloc(struct engine *engine)
     transport->engine = engine;
     transport->state = TRANSPORT_OPEN;
     list_init(&transport->link);
-    list_init(&transport->unfinished);
     return transport;
 }
 
@@ -297,6 +293,7 @@ struct transport *transport_take_over(struct engine *engine, const char sid[EIO_
         free(transport);
         return NULL;
     }
+    transport->came_from_peer = true;
     begin(transport);
     engine->stats.taken_over++;
     take_socket(transport, probe);
@@ -321,10 +318,10 @@ void engine_flush(struct transport *transport)
     if (!holds_slot(transport)) {
         return;
     }
-    if (transport->socket == NULL || transport->get != NULL) {
+    if (!transport->socket.is_open || transport->get != NULL) {
         flush_poll(transport);
     }
-    if (transport->socket != NULL) {
+    if (transport->socket.is_open) {
         flush_websocket(transport);
     }
 }
@@ -338,9 +335,11 @@ void engine_on_upgraded(struct transport *transport, struct eio_probe *probe)
 void engine_go_on(struct engine *engine)
 {
     struct list *node;
-    for (int i = 0;
-         i < ENGINE_GO_ON_PER_TURN && (node = list_take_first(&engine->unfinished)) != NULL; i++) {
-        engine_flush(CONTAINER_OF(node, struct transport, unfinished));
+    for (int i = 0; i < ENGINE_GO_ON_PER_TURN && (node = list_first(&engine->unfinished)) != NULL;
+         i++) {
+        struct transport *transport = CONTAINER_OF(node, struct transport, link);
+        move_to(transport, &engine->open);
+        engine_flush(transport);
     }
 }
 
@@ -358,11 +357,11 @@ static void transport_free(struct transport *transport)
     eio_session_transport_closed(transport->session, clock_monotonic_ms());
     ASSERT(map_remove(&engine->by_sid, transport_key(transport)) == transport);
     engine->callbacks.free(engine->callbacks.user, transport->session);
-    if (transport->socket != NULL) {
+    if (transport->socket.is_open) {
         engine->stats.websockets--;
         engine->stats.websocket_sessions--;
-        engine->stats.websockets_blocked -= transport->is_blocked;
-        h2o_socket_close(transport->socket);
+        engine->stats.websockets_blocked -= transport->socket.is_blocked;
+        raw_socket_close(&transport->socket);
     }
     free(transport);
 }
@@ -376,19 +375,26 @@ void engine_reap(struct engine *engine)
     }
 }
 
-void engine_close_some(struct engine *engine, size_t count,
+static void close_some(struct list *list, size_t *count,
                        bool (*is_spared)(struct eio_session *session))
 {
-    LIST_EACH_SAFE (node, following, &engine->open) {
+    LIST_EACH_SAFE (node, following, list) {
         struct eio_session *session = CONTAINER_OF(node, struct transport, link)->session;
-        if (count == 0) {
+        if (*count == 0) {
             return;
         }
         bool may_close =
             session->state == EIO_STATE_OPEN && (is_spared == NULL || !is_spared(session));
         if (may_close) {
             eio_session_close(session, EIO_CLOSE_SERVER, WS_CLOSE_GOING_AWAY, clock_monotonic_ms());
-            count--;
+            (*count)--;
         }
     }
+}
+
+void engine_close_some(struct engine *engine, size_t count,
+                       bool (*is_spared)(struct eio_session *session))
+{
+    close_some(&engine->open, &count, is_spared);
+    close_some(&engine->unfinished, &count, is_spared);
 }

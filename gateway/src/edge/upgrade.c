@@ -3,16 +3,15 @@
 
 #include "base/clock.h"
 #include <stdlib.h>
-#include <sys/socket.h>
 
 enum { PIECES_MAX = 4 };
 
 struct upgrade {
     struct engine *engine;
-    h2o_socket_t *socket; /* NULL: the session has it now */
-    struct list link;     /* engine.upgrades */
-    struct list dirty;    /* engine.dirty_upgrades */
-    struct ask *ask;      /* the session is a peer's: what was asked there */
+    struct raw_socket socket; /* not open: the session has it now */
+    struct list link;         /* engine.upgrades */
+    struct list dirty;        /* engine.dirty_upgrades */
+    struct ask *ask;          /* the session is a peer's: what was asked there */
     bool is_over;
     struct eio_probe probe;
 };
@@ -41,7 +40,7 @@ static void on_upgrade(struct eio_probe *probe, uint64_t now_ms)
 {
     (void)now_ms;
     struct upgrade *upgrade = CONTAINER_OF(probe, struct upgrade, probe);
-    h2o_socket_read_stop(upgrade->socket);
+    raw_socket_stop(&upgrade->socket);
     relay_go_on(upgrade->ask, CONTRACT_PEER_MOVE);
 }
 
@@ -52,61 +51,45 @@ static const struct eio_probe_callbacks callbacks = {
 static void end(struct upgrade *upgrade)
 {
     upgrade->is_over = true;
-    if (upgrade->socket != NULL) {
-        h2o_socket_read_stop(upgrade->socket);
-    }
+    raw_socket_stop(&upgrade->socket);
     wake(upgrade);
 }
 
-/* What the socket has read behind "5" are the session's first packets. */
-static void hand_rest(struct eio_session *session, h2o_socket_t *socket)
+static size_t on_bytes(struct raw_socket *socket, char *data, size_t len)
 {
-    if (socket->input->size > 0) {
-        size_t taken = eio_session_receive(session, socket->input->bytes, socket->input->size,
-                                           clock_monotonic_ms());
-        h2o_buffer_consume(&socket->input, taken);
+    struct upgrade *upgrade = CONTAINER_OF(socket, struct upgrade, socket);
+    size_t taken = eio_probe_receive(&upgrade->probe, data, len, clock_monotonic_ms());
+    upgrade->engine->stats.bytes_in += taken;
+    if (upgrade->probe.state == EIO_PROBE_UPGRADED) {
+        end(upgrade);
     }
+    return taken;
 }
 
-static void on_read(h2o_socket_t *socket, const char *error)
+static void on_end(struct raw_socket *socket)
 {
-    struct upgrade *upgrade = socket->data;
-    if (error != NULL) {
-        end(upgrade);
-        return;
-    }
-    struct eio_session *session = upgrade->probe.session;
-    size_t taken = eio_probe_receive(&upgrade->probe, socket->input->bytes, socket->input->size,
-                                     clock_monotonic_ms());
-    upgrade->engine->stats.bytes_in += taken;
-    h2o_buffer_consume(&socket->input, taken);
-    if (upgrade->probe.state != EIO_PROBE_UPGRADED) {
-        return;
-    }
-    end(upgrade);
-    hand_rest(session, socket);
+    end(CONTAINER_OF(socket, struct upgrade, socket));
 }
+
+/* A write that blocks ends an upgrade: nobody waits for on_writable(). */
+static void on_writable(struct raw_socket *socket)
+{
+    (void)socket;
+}
+
+const struct raw_socket_callbacks upgrade_socket_callbacks = {
+    .on_bytes = on_bytes, .on_end = on_end, .on_writable = on_writable};
 
 static struct upgrade *upgrade_alloc(struct engine *engine, h2o_socket_t *socket)
 {
     struct upgrade *upgrade = mem_alloc_zeroed(sizeof(*upgrade));
     upgrade->engine = engine;
-    upgrade->socket = socket;
-    socket->data = upgrade;
     list_init(&upgrade->link);
     list_init(&upgrade->dirty);
     list_append(&engine->upgrades, &upgrade->link);
     engine->stats.websockets++;
+    raw_socket_open(&engine->probes, &upgrade->socket, socket);
     return upgrade;
-}
-
-static void start_reading(struct upgrade *upgrade)
-{
-    h2o_socket_t *socket = upgrade->socket;
-    h2o_socket_read_start(socket, on_read);
-    if (socket->input->size > 0) {
-        on_read(socket, NULL);
-    }
 }
 
 void upgrade_new(struct engine *engine, const char sid[EIO_SID_BYTES], h2o_socket_t *socket)
@@ -120,7 +103,7 @@ void upgrade_new(struct engine *engine, const char sid[EIO_SID_BYTES], h2o_socke
     struct upgrade *upgrade = upgrade_alloc(engine, socket);
     eio_probe_open(&upgrade->probe, transport->session, engine->settings.eio, &callbacks,
                    clock_monotonic_ms());
-    start_reading(upgrade);
+    upgrade_start(upgrade);
 }
 
 struct upgrade *upgrade_new_elsewhere(struct engine *engine, struct ask *ask, h2o_socket_t *socket)
@@ -136,7 +119,7 @@ struct upgrade *upgrade_new_elsewhere(struct engine *engine, struct ask *ask, h2
 
 void upgrade_start(struct upgrade *upgrade)
 {
-    start_reading(upgrade);
+    raw_socket_start(&upgrade->engine->probes, &upgrade->socket);
 }
 
 void upgrade_on_probed(struct upgrade *upgrade)
@@ -165,16 +148,15 @@ struct transport *upgrade_on_moved(struct upgrade *upgrade, const char sid[EIO_S
     }
     upgrade->is_over = true;
     wake(upgrade);
-    hand_rest(transport->session, transport->socket);
+    raw_socket_start(&transport->engine->websockets, &transport->socket);
     return transport;
 }
 
-h2o_socket_t *upgrade_take_socket(struct eio_probe *probe)
+void upgrade_move_socket(struct eio_probe *probe, struct transport *transport)
 {
     struct upgrade *upgrade = CONTAINER_OF(probe, struct upgrade, probe);
-    h2o_socket_t *socket = upgrade->socket;
-    upgrade->socket = NULL;
-    return socket;
+    struct engine *engine = upgrade->engine;
+    raw_socket_move(&engine->probes, &upgrade->socket, &engine->websockets, &transport->socket);
 }
 
 static void upgrade_free(struct upgrade *upgrade)
@@ -185,9 +167,9 @@ static void upgrade_free(struct upgrade *upgrade)
         relay_cancel(upgrade->ask);
     }
     eio_probe_release(&upgrade->probe);
-    if (upgrade->socket != NULL) {
+    if (upgrade->socket.is_open) {
         upgrade->engine->stats.websockets--;
-        h2o_socket_close(upgrade->socket);
+        raw_socket_close(&upgrade->socket);
     }
     free(upgrade);
 }
@@ -197,11 +179,10 @@ static void flush(struct upgrade *upgrade)
 {
     struct iovec pieces[PIECES_MAX];
     size_t count;
-    while (!upgrade->is_over && upgrade->socket != NULL &&
+    while (!upgrade->is_over && upgrade->socket.is_open &&
            (count = eio_probe_peek(&upgrade->probe, pieces, PIECES_MAX)) > 0) {
         size_t written = 0;
-        enum websocket_write result = websocket_write(upgrade->socket, pieces, count, &written);
-        if (result != WEBSOCKET_WRITTEN) {
+        if (raw_socket_write(&upgrade->socket, pieces, count, &written) != RAW_WRITE_DONE) {
             upgrade->is_over = true;
             break;
         }

@@ -1,32 +1,11 @@
-/* websocket.c - the handshake's answer, and sendmsg(2). */
+/* websocket.c - the answer to a WebSocket's handshake. */
 #include "engine_impl.h"
 #include "http.h"
-#include <errno.h>
-#include <sys/socket.h>
 
 enum {
     WEBSOCKET_VERSION = 13,
     WEBSOCKET_KEY_BYTES = 24, /* 16 bytes in base64 */
 };
-
-enum websocket_write websocket_write(h2o_socket_t *socket, struct iovec *pieces, size_t count,
-                                     size_t *ret_written)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < count; i++) {
-        bytes += pieces[i].iov_len;
-    }
-    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
-    ssize_t sent;
-    do {
-        sent = sendmsg(h2o_socket_get_fd(socket), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    } while (sent < 0 && errno == EINTR);
-    if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-        return WEBSOCKET_FAILED;
-    }
-    *ret_written = sent < 0 ? 0 : (size_t)sent;
-    return *ret_written < bytes ? WEBSOCKET_BLOCKED : WEBSOCKET_WRITTEN;
-}
 
 bool websocket_accept(h2o_req_t *req, h2o_http1_upgrade_cb on_complete, void *user)
 {

@@ -13,7 +13,7 @@ void client_wake(struct client *client)
         client->is_catching_up = false;
     }
     if (list_is_empty(&client->dirty)) {
-        list_append(&client->hub->dirty_clients, &client->dirty);
+        list_append(&client_hub(client)->dirty_clients, &client->dirty);
     }
 }
 
@@ -26,7 +26,7 @@ static void on_upgraded(struct eio_session *session, struct eio_probe *probe, ui
 {
     (void)now_ms;
     struct client *client = client_of_session(session);
-    client->hub->world.on_upgraded(client->hub->world.user, client, probe);
+    client_hub(client)->world.on_upgraded(client_hub(client)->world.user, client, probe);
 }
 
 static void on_output(struct eio_session *session)
@@ -61,6 +61,38 @@ static void on_event(struct sio_socket *socket, const struct sio_event *event, u
     on_request(CONTAINER_OF(socket, struct member, socket), event, now_ms);
 }
 
+static void add_greedy(struct hub *hub, struct client *client)
+{
+    if (hub->greedy_count == hub->greedy_capacity) {
+        hub->greedy_capacity = MAX_OF((size_t)16, hub->greedy_capacity * 2);
+        hub->greedy = mem_resize(hub->greedy, hub->greedy_capacity * sizeof(struct client *));
+    }
+    hub->greedy[hub->greedy_count++] = client;
+    client->is_greedy = true;
+}
+
+void client_note_outbox(struct client *client)
+{
+    struct hub *hub = client_hub(client);
+    size_t bytes = client->sio.eio.outbox.len;
+    hub->outbox_bytes += bytes - client->outbox_noted;
+    client->outbox_noted = (uint32_t)bytes;
+    bool is_greedy = hub->outbox_bytes > OUTBOXES_BYTES_MAX && bytes > CLIENT_OUTBOX_SHARE_BYTES;
+    if (is_greedy && !client->is_greedy) {
+        add_greedy(hub, client);
+    }
+}
+
+void client_close_greedy(struct hub *hub, uint64_t now_ms)
+{
+    while (hub->greedy_count > 0) {
+        struct client *client = hub->greedy[--hub->greedy_count];
+        client->is_greedy = false;
+        eio_session_close(client_session(client), EIO_CLOSE_OUTBOX_FULL, WS_CLOSE_GOING_AWAY,
+                          now_ms);
+    }
+}
+
 /* --- members leave
  * ---------------------------------------------------------------------------------------------- */
 
@@ -74,6 +106,20 @@ static void join_free(struct join *join)
     }
 }
 
+struct page_wait {
+    struct page_waiter waiter;
+    struct member *member;
+};
+
+static void end_page_wait(struct member *member)
+{
+    if (member->page_wait != NULL) {
+        page_waiter_cancel(&member->room->hub->pages, &member->page_wait->waiter);
+        free(member->page_wait);
+        member->page_wait = NULL;
+    }
+}
+
 static void on_disconnect(struct sio_socket *socket, uint64_t now_ms)
 {
     struct member *member = CONTAINER_OF(socket, struct member, socket);
@@ -81,7 +127,7 @@ static void on_disconnect(struct sio_socket *socket, uint64_t now_ms)
     struct hub *hub = room->hub;
     send_forget_member(member);
     history_forget_member(member);
-    page_waiter_cancel(&member->page);
+    end_page_wait(member);
     list_leave(&member->link);
     member_client(member)->member_count--;
     if (map_get(&hub->sessions, member_sid(member)) == member) {
@@ -108,10 +154,10 @@ static void on_client_close(struct sio_client *sio, enum eio_close_reason reason
 {
     (void)now_ms;
     struct client *client = CONTAINER_OF(sio, struct client, sio);
-    client->hub->stats.by.clients_closed[reason]++;
-    hub_tell(client->hub, &(struct hub_event){.type = HUB_CLIENT_CLOSED,
-                                              .client = client,
-                                              .reason = eio_close_reason_name(reason)});
+    client_hub(client)->stats.by.clients_closed[reason]++;
+    hub_tell(client_hub(client), &(struct hub_event){.type = HUB_CLIENT_CLOSED,
+                                                     .client = client,
+                                                     .reason = eio_close_reason_name(reason)});
 }
 
 void client_reap(struct hub *hub)
@@ -126,12 +172,13 @@ void client_reap(struct hub *hub)
  * -----------------------------------------------------------------------------------------------
  */
 
-static void on_page(struct page_waiter *waiter, uint64_t now_ms)
+static void on_page(struct page_waiter *waiter)
 {
-    (void)now_ms;
-    struct client *client = member_client(CONTAINER_OF(waiter, struct member, page));
+    struct member *member = CONTAINER_OF(waiter, struct page_wait, waiter)->member;
+    struct client *client = member_client(member);
+    end_page_wait(member);
     if (list_is_empty(&client->dirty)) {
-        list_append(&client->hub->catching_up, &client->dirty);
+        list_append(&client_hub(client)->catching_up, &client->dirty);
         client->is_catching_up = true;
     }
 }
@@ -156,18 +203,18 @@ struct join *join_new(struct hub *hub, struct bytes room, struct bytes auth)
 struct member *member_new(struct client *client, struct bytes name, struct bytes username,
                           bool wants_own, uint64_t now_ms)
 {
-    struct member *member = mem_alloc_zeroed(sizeof(*member) + username.len);
-    member->room = room_get(client->hub, name, now_ms);
+    struct member *member =
+        mem_alloc_zeroed(MAX_OF(sizeof(*member), offsetof(struct member, username) + username.len));
+    member->room = room_get(client_hub(client), name, now_ms);
     member->username_len = (uint8_t)username.len;
     memcpy(member->username, username.data, username.len);
     member->wants_own = wants_own;
-    page_waiter_init(&member->page, on_page);
     list_init(&member->link);
     list_init(&member->sends);
     list_init(&member->acks);
     list_init(&member->histories);
     client->member_count++;
-    client->hub->stats.joining++;
+    client_hub(client)->stats.joining++;
     list_append(&member->room->joining, &member->link);
     room_wake(member->room);
     return member;
@@ -177,7 +224,7 @@ static void on_connect(struct sio_client *sio, struct bytes namespace, struct by
                        uint64_t now_ms)
 {
     struct client *client = CONTAINER_OF(sio, struct client, sio);
-    struct hub *hub = client->hub;
+    struct hub *hub = client_hub(client);
     struct bytes name;
     if (!chat_room_of_namespace(namespace, &name)) {
         sio_client_refuse(sio, namespace, BYTES("Invalid namespace"), (struct bytes){0});
@@ -312,7 +359,6 @@ void member_own_session(struct member *member, uint64_t now_ms)
 {
     struct hub *hub = member->room->hub;
     struct member *old = map_remove(&hub->sessions, member_sid(member));
-    member->session_hash = map_hash(member_sid(member));
     map_add(&hub->sessions, member);
     if (old != NULL && old->socket.client != member->socket.client) {
         supersede(hub, old, now_ms);
@@ -402,13 +448,13 @@ static void join_at(struct member *member, const struct start *start, uint64_t n
 }
 
 /* A member that came from another gateway goes on; its client knows nothing of that, unless the epoch has changed. */
-static void join_moved(struct member *member, const struct start *start, uint64_t now_ms)
+static void join_moved(struct member *member, const struct start *start)
 {
     if (start->cut_from != 0) {
         member_tell_gap(member, start->cut_from, start->latest_id, "epoch");
     }
     enter(member, start->is_given ? start->id : member->room->log.head, "moved");
-    history_go_on_member(member, now_ms);
+    history_go_on_member(member);
 }
 
 /* Joins @member, or has it wait for news of the store's head. */
@@ -421,7 +467,11 @@ static void join_or_wait(struct member *member, uint64_t now_ms)
     struct start start;
     if (find_start(room, join, is_settled, &start)) {
         list_leave(&member->link);
-        (join->is_moved ? join_moved : join_at)(member, &start, now_ms);
+        if (join->is_moved) {
+            join_moved(member, &start);
+        } else {
+            join_at(member, &start, now_ms);
+        }
     } else if (join->answers_needed == 0) {
         /* An answer that is on its way already may be older than what the client has seen. */
         join->answers_needed = room->heads_answered + (room->heads_pending ? 2 : 1);
@@ -509,9 +559,8 @@ static uint64_t run_end(const struct member *member, const struct segment *segme
     if (member->wants_own) {
         return end;
     }
-    uint64_t at = id;
-    while (at < end &&
-           segment->frames[at - segment->first_id].sender_hash != member->session_hash) {
+    uint64_t own_hash = map_hash(member_sid(member)), at = id;
+    while (at < end && segment->frames[at - segment->first_id].sender_hash != own_hash) {
         at++;
     }
     return at;
@@ -598,23 +647,28 @@ static void add_acks(struct member *member, struct flight *flight, struct iovec 
 }
 
 /* Asks for the page that a member stands still for. */
-static void want_page(struct member *member, uint64_t now_ms)
+static void want_page(struct member *member)
 {
     struct room *room = member->room;
-    bool is_stuck = member->cursor <= room->log.head && !page_waiter_is_waiting(&member->page) &&
+    bool is_stuck = member->cursor <= room->log.head && member->page_wait == NULL &&
                     room_find(room, member->cursor) == NULL;
     if (is_stuck) {
-        page_want(&room->hub->pages, room, member->cursor, &member->page, now_ms);
+        member->page_wait = mem_alloc_zeroed(sizeof(*member->page_wait));
+        member->page_wait->member = member;
+        page_waiter_init(&member->page_wait->waiter, on_page);
+        page_want(&room->hub->pages, room, member->cursor, PAGE_FORWARD,
+                  &member->page_wait->waiter);
     }
 }
 
 static size_t peek(struct eio_session *session, struct iovec *ret_iov, size_t iov_max)
 {
     struct client *client = client_of_session(session);
-    struct hub *hub = client->hub;
+    struct hub *hub = client_hub(client);
     struct flight *flight = &hub->flight;
     flight->count = 0;
     buf_clear(&flight->acks);
+    client_note_outbox(client);
     iov_max = MIN_OF(iov_max, (size_t)CLIENT_WRITE_PIECES_MAX);
     size_t bytes_left = CLIENT_WRITE_BYTES;
     for (struct sio_socket *socket = client->sio.sockets; socket != NULL; socket = socket->next) {
@@ -629,7 +683,7 @@ static size_t peek(struct eio_session *session, struct iovec *ret_iov, size_t io
         uint64_t end_id = member->cursor;
         if (end_id <= member->room->log.head) {
             end_id = add_log(member, flight, ret_iov, iov_max, &bytes_left);
-            want_page(member, hub->now_ms);
+            want_page(member);
         }
         if (!list_is_empty(&member->acks)) {
             add_acks(member, flight, ret_iov, iov_max, end_id);
@@ -684,7 +738,7 @@ static void advance_log(struct eio_session *session, const struct piece *piece, 
 
 static void advance(struct eio_session *session, size_t written)
 {
-    struct hub *hub = client_of_session(session)->hub;
+    struct hub *hub = client_hub(client_of_session(session));
     struct flight *flight = &hub->flight;
     hub->stats.bytes_out += written;
     for (size_t i = 0; i < flight->count && written > 0; i++) {
@@ -708,13 +762,14 @@ static void advance(struct eio_session *session, size_t written)
 void client_init_settings(struct hub *hub)
 {
     const struct hub_settings *settings = &hub->settings;
+    eio_waits_init(&hub->waits, hub->timers);
     hub->sio = (struct sio_settings){
         .eio = {.ping_interval_ms = settings->ping_interval_ms,
                 .ping_timeout_ms = settings->ping_timeout_ms,
                 .upgrade_timeout_ms = EIO_UPGRADE_TIMEOUT_MS,
                 .payload_bytes_max = settings->payload_bytes_max,
                 .outbox_bytes_max = CLIENT_OUTBOX_BYTES_MAX,
-                .timers = hub->timers,
+                .waits = &hub->waits,
                 .callbacks = {.on_output = on_output,
                               .peek = peek,
                               .advance = advance,
@@ -732,9 +787,8 @@ void client_init_settings(struct hub *hub)
 struct client *client_new(struct hub *hub, void *transport)
 {
     struct client *client = mem_alloc_zeroed(sizeof(*client));
-    client->hub = hub;
     client->transport = transport;
-    client->number = ++hub->last_client;
+    client->number = (uint32_t)++hub->last_client;
     list_init(&client->dirty);
     hub->stats.clients++;
     return client;
@@ -776,6 +830,13 @@ void hub_client_free(struct hub *hub, struct client *client)
 {
     ASSERT(client->member_count == 0);
     list_leave(&client->dirty);
+    for (size_t i = 0; client->is_greedy; i++) {
+        if (hub->greedy[i] == client) {
+            hub->greedy[i] = hub->greedy[--hub->greedy_count];
+            client->is_greedy = false;
+        }
+    }
+    hub->outbox_bytes -= client->outbox_noted;
     settling_free(client);
     sio_client_release(&client->sio);
     hub->stats.clients--;

@@ -149,7 +149,7 @@ static void pack_members(const struct client *client, struct buf *out)
 static bool forward_sends(struct client *client, const struct contract_peer_key *to)
 {
     struct forward *forward = mem_alloc_zeroed(sizeof(*forward));
-    *forward = (struct forward){.hub = client->hub, .to = *to};
+    *forward = (struct forward){.hub = client_hub(client), .to = *to};
     for (struct sio_socket *socket = client->sio.sockets; socket != NULL; socket = socket->next) {
         struct member *member = CONTAINER_OF(socket, struct member, socket);
         struct list *node;
@@ -233,7 +233,7 @@ static bool handover_is_valid(const struct contract_handover *handover)
 static void take_join(struct client *client, const struct contract_handover_member *handed,
                       uint64_t now_ms)
 {
-    struct join *join = join_new(client->hub, handed->room, handed->auth);
+    struct join *join = join_new(client_hub(client), handed->room, handed->auth);
     struct member *member =
         member_new(client, handed->room, buf_bytes(&join->auth.username), join->auth.echo, now_ms);
     member->join = join;

@@ -78,11 +78,26 @@ const struct segment *room_find(struct room *room, uint64_t id)
 /* --- broadcasts ahead of the log
  * -------------------------------------------------------------------------------- */
 
+static size_t ahead_bytes(const struct contract_room_event *event)
+{
+    size_t bytes = CONTRACT_ENVELOPE_BYTES_MAX;
+    for (size_t i = 0; i < event->batch.message_count; i++) {
+        bytes += sizeof(event->batch.messages[i]) +
+                 contract_stored_message_size(&event->batch.messages[i]);
+    }
+    return bytes;
+}
+
 static void ahead_remove(struct room *room, uint32_t i)
 {
+    room->hub->ahead_bytes -= ahead_bytes(room->ahead[i]);
     room->ahead_messages -= room->ahead[i]->batch.message_count;
     contract_free(room->ahead[i]);
     room->ahead[i] = room->ahead[--room->ahead_count];
+    if (room->ahead_count == 0) {
+        free(room->ahead);
+        room->ahead = NULL;
+    }
 }
 
 static void ahead_clear(struct room *room)
@@ -116,13 +131,19 @@ static void ahead_add(struct room *room, struct contract_room_event *event, uint
 {
     struct hub *hub = room->hub;
     size_t count = event->batch.message_count;
+    size_t bytes = ahead_bytes(event);
     if (room->ahead_count == AHEAD_EVENTS_MAX ||
-        room->ahead_messages + count > AHEAD_MESSAGES_MAX) {
+        room->ahead_messages + count > AHEAD_MESSAGES_MAX ||
+        hub->ahead_bytes + bytes > AHEAD_BYTES_MAX) {
         hub->stats.ahead_dropped++; /* it is fetched like what is missing in front of it */
         contract_free(event);
     } else {
+        if (room->ahead == NULL) {
+            room->ahead = mem_alloc(AHEAD_EVENTS_MAX * sizeof(struct contract_room_event *));
+        }
         room->ahead[room->ahead_count++] = event;
         room->ahead_messages += count;
+        hub->ahead_bytes += bytes;
     }
     if (room->state == ROOM_LIVE && !timer_is_set(&room->ahead_timer)) {
         timers_set(hub->timers, &room->ahead_timer, now_ms + AHEAD_WAIT_MS);
@@ -221,9 +242,11 @@ void room_note_head(struct room *room, uint64_t epoch, uint64_t head, uint64_t n
 static void adopt_epochs(struct room *room, const struct contract_query_reply *reply)
 {
     size_t count = MIN_OF(reply->range.epoch_count, (size_t)ROOM_EPOCHS_MAX);
+    free(room->epochs);
+    room->epochs = count == 0 ? NULL : mem_alloc(count * sizeof(*room->epochs));
     if (count > 0) {
         memcpy(room->epochs, reply->range.epochs + (reply->range.epoch_count - count),
-               count * sizeof(room->epochs[0]));
+               count * sizeof(*room->epochs));
     }
     room->epoch_count = (uint32_t)count;
     room->epoch = reply->range.epoch;
@@ -271,7 +294,7 @@ static void on_opened(struct room *room, const struct contract_query_reply *repl
     /* Where more than one epoch began meanwhile, the first one cut deepest. */
     uint64_t first = is_new_epoch ? MAX_OF(first_id_after(room, old_epoch), (uint64_t)1) : 0;
     if (is_new_epoch) {
-        page_drop_room(&hub->pages, room, now_ms);
+        page_drop_room(&hub->pages, room);
         cut_members(room, first);
     }
     hub_tell(hub, &(struct hub_event){.type = is_new_epoch ? HUB_EPOCH_CHANGED : HUB_ROOM_OPENED,
@@ -509,7 +532,7 @@ void room_free(struct room *room)
     hub->world.unsubscribe(hub->world.user, room_name(room));
     hub_tell(hub, &(struct hub_event){.type = HUB_ROOM_CLOSED, .room = room_name(room)});
     send_release_room(room);
-    page_drop_room(&hub->pages, room, 0);
+    page_drop_room(&hub->pages, room);
     heads_forget(room);
     ahead_clear(room);
     request_cancel(&room->range);
@@ -519,6 +542,7 @@ void room_free(struct room *room)
     ASSERT(map_remove(&hub->rooms, room_name(room)) == room);
     room_log_release(&room->log);
     hub->stats.rooms--;
+    free(room->epochs);
     free(room->members);
     free(room);
 }

@@ -55,7 +55,7 @@ struct room {
     bool append_was_sent;
     struct timer append_timer;
 
-    struct contract_room_event *ahead[AHEAD_EVENTS_MAX];
+    struct contract_room_event **ahead; /* AHEAD_EVENTS_MAX places, while there is one */
     uint32_t ahead_count;
     size_t ahead_messages;
     struct timer ahead_timer;
@@ -70,8 +70,8 @@ struct room {
 
     struct timer grace_timer;
     uint32_t epoch_count;
-    struct contract_epoch_start epochs[ROOM_EPOCHS_MAX];
-    uint8_t namespace_len; /* 1 for the lobby, whose namespace is "/" */
+    struct contract_epoch_start *epochs; /* ascending, at most ROOM_EPOCHS_MAX */
+    uint8_t namespace_len;               /* 1 for the lobby, whose namespace is "/" */
     uint8_t name_len;
     char text[]; /* "/name" */
 };

@@ -27,7 +27,7 @@ const char *eio_close_reason_name(enum eio_close_reason reason)
 /* Nothing is left to write, and nothing will be: gives back all memory. */
 static void enter_closed(struct eio_session *session)
 {
-    timers_clear(session->settings->timers, &session->heartbeat);
+    eio_wait_end(session);
     session->state = EIO_STATE_CLOSED;
     buf_release(&session->outbox);
 }
@@ -36,7 +36,7 @@ void eio_session_leave_open(struct eio_session *session, enum eio_state state,
                             enum eio_close_reason reason)
 {
     ASSERT(session->state == EIO_STATE_OPEN);
-    timers_clear(session->settings->timers, &session->heartbeat);
+    eio_wait_end(session);
     session->state = (uint8_t)state;
     session->close_reason = (uint8_t)reason;
     session->owes_ping = false;
@@ -53,7 +53,7 @@ void eio_session_outbox_was_filled(struct eio_session *session)
     if (session->outbox.len > session->settings->outbox_bytes_max) {
         eio_session_leave_open(session, EIO_STATE_CLOSED, EIO_CLOSE_OUTBOX_FULL);
         session->owes_on_close = true;
-        timers_set(session->settings->timers, &session->heartbeat, 0);
+        eio_wait_for_nothing(session);
     }
     session->settings->callbacks.on_output(session);
 }
@@ -68,7 +68,7 @@ void eio_session_pay_on_close(struct eio_session *session, uint64_t now_ms)
 {
     if (session->owes_on_close) {
         session->owes_on_close = false;
-        timers_clear(session->settings->timers, &session->heartbeat);
+        eio_wait_end(session);
         session->settings->callbacks.on_close(session, EIO_CLOSE_OUTBOX_FULL, now_ms);
     }
 }
@@ -97,9 +97,8 @@ static void send_ping(struct eio_session *session)
     }
 }
 
-static void on_heartbeat(struct timer *timer, uint64_t now_ms)
+void eio_session_on_due(struct eio_session *session, uint64_t now_ms)
 {
-    struct eio_session *session = CONTAINER_OF(timer, struct eio_session, heartbeat);
     const struct eio_settings *settings = session->settings;
     if (session->owes_on_close) {
         eio_session_pay_on_close(session, now_ms);
@@ -109,7 +108,7 @@ static void on_heartbeat(struct timer *timer, uint64_t now_ms)
     } else if (session->awaits_pong) {
         eio_session_close(session, EIO_CLOSE_PING_TIMEOUT, WS_CLOSE_GOING_AWAY, now_ms);
     } else {
-        timers_set(settings->timers, timer, now_ms + settings->ping_timeout_ms);
+        eio_wait_begin(session, EIO_WAIT_PONG, now_ms, settings->ping_timeout_ms);
         send_ping(session);
     }
 }
@@ -123,15 +122,15 @@ void eio_session_init(struct eio_session *session, const struct eio_settings *se
         .transport = (uint8_t)transport,
     };
     memcpy(session->sid, sid, EIO_SID_BYTES);
-    ws_reader_init(&session->reader, settings->payload_bytes_max);
-    timer_init(&session->heartbeat, on_heartbeat);
+    ws_reader_init(&session->reader);
+    list_init(&session->wait_link);
 }
 
 void eio_session_open(struct eio_session *session, const struct eio_settings *settings,
                       const char sid[EIO_SID_BYTES], enum eio_transport transport, uint64_t now_ms)
 {
     eio_session_init(session, settings, sid, transport);
-    timers_set(settings->timers, &session->heartbeat, now_ms + settings->ping_interval_ms);
+    eio_wait_begin(session, EIO_WAIT_PING, now_ms, settings->ping_interval_ms);
     size_t begin = ws_begin_frame(&session->outbox);
     buf_append_char(&session->outbox, EIO_OPEN);
     eio_write_open(&session->outbox, settings, sid, transport);
@@ -160,7 +159,7 @@ void eio_session_close(struct eio_session *session, enum eio_close_reason reason
         ws_append_close(&session->outbox, close_code);
     } else if (reason == EIO_CLOSE_SERVER) {
         eio_session_leave_open(session, EIO_STATE_CLOSING, reason);
-        timers_set(session->settings->timers, &session->heartbeat, now_ms + EIO_CLOSE_WAIT_MS);
+        eio_wait_begin(session, EIO_WAIT_LAST_GET, now_ms, EIO_CLOSE_WAIT_MS);
     } else {
         eio_session_leave_open(session, EIO_STATE_CLOSED, reason);
     }
@@ -184,8 +183,7 @@ void eio_session_transport_closed(struct eio_session *session, uint64_t now_ms)
 static void on_pong(struct eio_session *session, uint64_t now_ms)
 {
     session->awaits_pong = false;
-    timers_set(session->settings->timers, &session->heartbeat,
-               now_ms + session->settings->ping_interval_ms);
+    eio_wait_begin(session, EIO_WAIT_PING, now_ms, session->settings->ping_interval_ms);
 }
 
 void eio_session_take_packet(struct eio_session *session, struct bytes packet, uint64_t now_ms)
@@ -233,7 +231,8 @@ size_t eio_session_receive(struct eio_session *session, char *data, size_t len, 
     size_t taken = 0;
     while (session->state == EIO_STATE_OPEN) {
         struct ws_event event;
-        taken += ws_reader_next(&session->reader, data + taken, len - taken, &event);
+        taken += ws_reader_next(&session->reader, session->settings->payload_bytes_max,
+                                data + taken, len - taken, &event);
         if (event.type == WS_EVENT_NONE) {
             return taken;
         }

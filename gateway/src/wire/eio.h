@@ -2,7 +2,7 @@
  * eio.h - Engine.IO protocol 4, server side: sessions over WebSocket and HTTP long-polling, heartbeats, packets.
  *
  * The library owns no socket and reads no clock. Whoever uses it gives it bytes in, takes bytes out when told that
- * there are some (on_output), and gives it time: all timeouts are on the `struct timers` of the settings. This file
+ * there are some (on_output), and gives it time: all timeouts are on the `struct timers` of the settings' `waits`. This file
  * knows nothing of what the messages mean.
  *
  * What goes out is always a sequence of whole, unmasked WebSocket frames, one packet each: control packets in the
@@ -60,8 +60,8 @@
 #ifndef PARLEY_WIRE_EIO_H
 #define PARLEY_WIRE_EIO_H
 
-#include "base/timers.h"
 #include "eio_handshake.h"
+#include "eio_waits.h"
 #include "ws.h"
 #include <sys/uio.h>
 
@@ -132,7 +132,7 @@ struct eio_settings {
     uint32_t upgrade_timeout_ms; /* from the WebSocket to "5" */
     uint32_t payload_bytes_max; /* longest packet and POST body in, maxPayload of the open packet */
     uint32_t outbox_bytes_max;
-    struct timers *timers;
+    struct eio_waits *waits; /* of these sessions and no others; initialized */
     struct eio_callbacks callbacks;
 };
 
@@ -143,11 +143,11 @@ enum eio_upgrade { EIO_UPGRADE_NONE, EIO_UPGRADE_CLAIMED, EIO_UPGRADE_PROBED, EI
 /* Embedded in what it belongs to. Read only `sid`, `state`, `transport` and `upgrade` from outside. */
 struct eio_session {
     const struct eio_settings *settings;
-    struct timer
-        heartbeat; /* the next ping, the end of the wait for a pong, or of CLOSING over polling */
+    struct list wait_link; /* in settings->waits */
     struct ws_reader reader;
     struct buf outbox;       /* frames; owns memory only while it holds some */
     struct eio_probe *probe; /* of an upgrade whose WebSocket is on this server */
+    uint32_t wait_due_ms;    /* low bits of the time */
     uint8_t state;           /* enum eio_state */
     uint8_t transport;       /* enum eio_transport */
     uint8_t upgrade;         /* enum eio_upgrade */

@@ -17,6 +17,9 @@ void eio_session_take_packet(struct eio_session *session, struct bytes packet, u
 void eio_session_init(struct eio_session *session, const struct eio_settings *settings,
                       const char sid[EIO_SID_BYTES], enum eio_transport transport);
 
+/* What @session waited for is over, or has not come in time. May call back anything. */
+void eio_session_on_due(struct eio_session *session, uint64_t now_ms);
+
 /* The one way out of OPEN. Closes the session's probe; calls nothing else back. */
 void eio_session_leave_open(struct eio_session *session, enum eio_state state,
                             enum eio_close_reason reason);

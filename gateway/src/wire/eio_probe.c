@@ -26,7 +26,7 @@ static void close_with(struct eio_probe *probe, uint16_t close_code)
         eio_session_upgrade_failed(probe->session);
     }
     forget_session(probe);
-    timers_clear(probe->settings->timers, &probe->timeout);
+    timers_clear(probe->settings->waits->timers, &probe->timeout);
     ws_reader_release(&probe->reader);
     probe->state = EIO_PROBE_CLOSED;
     ws_append_close(&probe->outbox, close_code);
@@ -70,7 +70,7 @@ void eio_probe_open(struct eio_probe *probe, struct eio_session *session,
         .is_elsewhere = session == NULL,
         .state = EIO_PROBE_WAITING,
     };
-    ws_reader_init(&probe->reader, EIO_PROBE_MESSAGE_BYTES_MAX);
+    ws_reader_init(&probe->reader);
     timer_init(&probe->timeout, on_timeout);
     if (session != NULL && !eio_session_upgrade_claim(session)) {
         eio_probe_close(probe);
@@ -80,7 +80,7 @@ void eio_probe_open(struct eio_probe *probe, struct eio_session *session,
         probe->session = session;
         session->probe = probe;
     }
-    timers_set(settings->timers, &probe->timeout, now_ms + settings->upgrade_timeout_ms);
+    timers_set(settings->waits->timers, &probe->timeout, now_ms + settings->upgrade_timeout_ms);
 }
 
 void eio_probe_release(struct eio_probe *probe)
@@ -139,7 +139,7 @@ static void on_upgrade(struct eio_probe *probe, uint64_t now_ms)
 void eio_probe_take(struct eio_probe *probe, struct buf *out)
 {
     ASSERT(probe->state == EIO_PROBE_MOVING);
-    timers_clear(probe->settings->timers, &probe->timeout);
+    timers_clear(probe->settings->waits->timers, &probe->timeout);
     probe->state = EIO_PROBE_UPGRADED;
     buf_append_bytes(out, buf_bytes(&probe->outbox));
     buf_release(&probe->outbox);
@@ -182,7 +182,8 @@ size_t eio_probe_receive(struct eio_probe *probe, char *data, size_t len, uint64
     size_t taken = 0;
     while (is_reading(probe) && len > 0) {
         struct ws_event event;
-        size_t of_frame = ws_reader_next(&probe->reader, data + taken, len - taken, &event);
+        size_t of_frame = ws_reader_next(&probe->reader, EIO_PROBE_MESSAGE_BYTES_MAX, data + taken,
+                                         len - taken, &event);
         if (event.type == WS_EVENT_NONE) {
             return taken;
         }

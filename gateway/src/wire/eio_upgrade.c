@@ -67,9 +67,8 @@ bool eio_session_hand_over(struct eio_session *session, struct buf *undelivered,
         session->probe != NULL) {
         return false;
     }
-    uint64_t due_ms = session->heartbeat.due_ms;
     *ret_handover = (struct eio_handover){
-        .heartbeat_in_ms = due_ms > now_ms ? (uint32_t)(due_ms - now_ms) : 0,
+        .heartbeat_in_ms = eio_wait_left_ms(session, now_ms),
         .awaits_pong = session->awaits_pong,
     };
     take_undelivered(session, undelivered);
@@ -86,7 +85,7 @@ void eio_session_take_over(struct eio_session *session, const struct eio_setting
     eio_session_init(session, settings, sid, EIO_WEBSOCKET);
     session->upgrade = EIO_UPGRADE_DONE;
     session->awaits_pong = handover->awaits_pong;
-    timers_set(settings->timers, &session->heartbeat, now_ms + handover->heartbeat_in_ms);
+    eio_wait_begin(session, EIO_WAIT_REST, now_ms, handover->heartbeat_in_ms);
     eio_probe_take(probe, &session->outbox);
     buf_append_bytes(&session->outbox, undelivered);
     eio_session_outbox_was_filled(session);

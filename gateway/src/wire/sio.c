@@ -7,6 +7,7 @@
  */
 #include "sio.h"
 #include "sio_binary.h"
+#include <stdlib.h>
 
 static const struct sio_settings *settings_of(const struct sio_client *client)
 {
@@ -47,12 +48,26 @@ void sio_socket_init(struct sio_socket *socket, struct sio_client *client, const
     client->sockets = socket;
 }
 
+struct sio_connect_wait {
+    struct timer timeout;
+    struct sio_client *client;
+};
+
+static void end_connect_wait(struct sio_client *client)
+{
+    if (client->connect_wait != NULL) {
+        timers_clear(client->eio.settings->waits->timers, &client->connect_wait->timeout);
+        free(client->connect_wait);
+        client->connect_wait = NULL;
+    }
+}
+
 void sio_socket_take_over(struct sio_socket *socket, struct sio_client *client,
                           const char *namespace, size_t namespace_len)
 {
     sio_socket_init(socket, client, namespace, namespace_len);
     socket->state = SIO_CONNECTED;
-    timers_clear(client->eio.settings->timers, &client->connect_timeout);
+    end_connect_wait(client);
 }
 
 void sio_socket_detach(struct sio_socket *socket)
@@ -74,7 +89,7 @@ void sio_socket_accept(struct sio_socket *socket, struct bytes sid, struct bytes
     ASSERT(socket->state == SIO_CONNECTING);
     struct sio_client *client = socket->client;
     socket->state = SIO_CONNECTED;
-    timers_clear(client->eio.settings->timers, &client->connect_timeout);
+    end_connect_wait(client);
     struct buf *out = eio_session_begin_write(&client->eio);
     if (out == NULL) {
         return;
@@ -286,7 +301,7 @@ static void on_session_close(struct eio_session *session, enum eio_close_reason 
                              uint64_t now_ms)
 {
     struct sio_client *client = sio_client_of(session);
-    timers_clear(session->settings->timers, &client->connect_timeout);
+    end_connect_wait(client);
     forget_assembly(client);
     while (client->sockets != NULL) {
         leave(client->sockets, now_ms);
@@ -297,9 +312,9 @@ static void on_session_close(struct eio_session *session, enum eio_close_reason 
 /* A client whose CONNECT is held does its part: it gets the time once more. */
 static void on_connect_timeout(struct timer *timer, uint64_t now_ms)
 {
-    struct sio_client *client = CONTAINER_OF(timer, struct sio_client, connect_timeout);
+    struct sio_client *client = CONTAINER_OF(timer, struct sio_connect_wait, timeout)->client;
     if (client->sockets != NULL) {
-        timers_set(client->eio.settings->timers, timer,
+        timers_set(client->eio.settings->waits->timers, timer,
                    now_ms + settings_of(client)->connect_timeout_ms);
     } else {
         eio_session_close(&client->eio, EIO_CLOSE_SERVER, WS_CLOSE_NORMAL, now_ms);
@@ -316,9 +331,11 @@ static void init(struct sio_client *client, const struct sio_settings *settings,
 {
     client->sockets = NULL;
     client->assembly = NULL;
-    timer_init(&client->connect_timeout, on_connect_timeout);
-    timers_set(settings->eio.timers, &client->connect_timeout,
-               now_ms + settings->connect_timeout_ms);
+    struct sio_connect_wait *wait = mem_alloc(sizeof(*wait));
+    wait->client = client;
+    timer_init(&wait->timeout, on_connect_timeout);
+    timers_set(settings->eio.waits->timers, &wait->timeout, now_ms + settings->connect_timeout_ms);
+    client->connect_wait = wait;
 }
 
 void sio_client_open(struct sio_client *client, const struct sio_settings *settings,
@@ -358,7 +375,7 @@ void sio_client_take_incomplete(struct sio_client *client, struct bytes text,
 
 void sio_client_release(struct sio_client *client)
 {
-    timers_clear(client->eio.settings->timers, &client->connect_timeout);
+    end_connect_wait(client);
     forget_assembly(client);
     while (client->sockets != NULL) {
         sio_socket_detach(client->sockets);

@@ -37,7 +37,8 @@
  *         sio_socket_emit(socket, BYTES("\"hello\",\"world\""));
  *     }
  *
- *     struct sio_settings settings = {.eio = {…, .timers = &timers}, .connect_timeout_ms = 45000, .callbacks = {…}};
+ *     eio_waits_init(&waits, &timers);
+ *     struct sio_settings settings = {.eio = {…, .waits = &waits}, .connect_timeout_ms = 45000, .callbacks = {…}};
  *     sio_settings_init(&settings);
  *
  *     sio_client_open(client, &settings, sid, EIO_WEBSOCKET, now_ms);            // after the 101
@@ -160,9 +161,11 @@ struct sio_socket {
     uint8_t state; /* enum sio_socket_state */
 };
 
+struct sio_connect_wait; /* for the first namespace; on the heap only until then */
+
 struct sio_client {
     struct eio_session eio;
-    struct timer connect_timeout;
+    struct sio_connect_wait *connect_wait;
     struct sio_socket *sockets;
     struct sio_assembly *assembly; /* NULL: no binary is awaited */
 };

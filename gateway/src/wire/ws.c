@@ -38,9 +38,9 @@ struct frame {
     uint64_t payload_len;
 };
 
-void ws_reader_init(struct ws_reader *reader, uint32_t message_bytes_max)
+void ws_reader_init(struct ws_reader *reader)
 {
-    *reader = (struct ws_reader){.message_bytes_max = message_bytes_max};
+    *reader = (struct ws_reader){0};
 }
 
 void ws_reader_release(struct ws_reader *reader)
@@ -101,8 +101,9 @@ static bool first_bytes_are_legal(const struct ws_reader *reader, unsigned char 
  * Reads the header at @data. Returns true with *@ret_frame when it is whole and legal; otherwise
  * false, with *ret_event NONE (more bytes are needed) or ERROR.
  */
-static bool read_header(const struct ws_reader *reader, const char *data, size_t len,
-                        struct frame *ret_frame, struct ws_event *ret_event)
+static bool read_header(const struct ws_reader *reader, uint32_t message_bytes_max,
+                        const char *data, size_t len, struct frame *ret_frame,
+                        struct ws_event *ret_event)
 {
     *ret_event = (struct ws_event){.type = WS_EVENT_NONE};
     if (len < 2) {
@@ -129,7 +130,7 @@ static bool read_header(const struct ws_reader *reader, const char *data, size_t
     }
     enum ws_opcode opcode = (enum ws_opcode)(first & OPCODE);
     size_t before = reader->fragments != NULL ? reader->fragments->payload.len : 0;
-    if (!is_control(opcode) && payload_len > reader->message_bytes_max - before) {
+    if (!is_control(opcode) && payload_len > message_bytes_max - before) {
         set_error(ret_event, WS_CLOSE_TOO_BIG);
         return false;
     }
@@ -226,13 +227,14 @@ static void read_fragment(struct ws_reader *reader, const struct frame *frame, s
     }
 }
 
-size_t ws_reader_next(struct ws_reader *reader, char *data, size_t len, struct ws_event *ret_event)
+size_t ws_reader_next(struct ws_reader *reader, uint32_t message_bytes_max, char *data, size_t len,
+                      struct ws_event *ret_event)
 {
     if (reader->fragments != NULL && reader->fragments->is_told) {
         ws_reader_release(reader);
     }
     struct frame frame;
-    if (!read_header(reader, data, len, &frame, ret_event)) {
+    if (!read_header(reader, message_bytes_max, data, len, &frame, ret_event)) {
         /* What follows a broken frame cannot be understood: it is taken with it. */
         return ret_event->type == WS_EVENT_ERROR ? len : 0;
     }

@@ -4,8 +4,8 @@
  * The reader is handed the bytes that wait in a connection's input buffer and takes whole frames from their front,
  * unmasking in place; it keeps nothing but the fragments of a message that is not complete yet. No extensions.
  *
- * Limits  A message, however many frames it comes in, is at most message_bytes_max long; a control frame 125 bytes
- *         (section 5.5). An input buffer so never needs to hold more than message_bytes_max + WS_CLIENT_HEADER_MAX.
+ * Limits  A message, however many frames it comes in, is at most as long as ws_reader_next() is told; a control frame 125 bytes
+ *         (section 5.5). An input buffer so never needs to hold more than that + WS_CLIENT_HEADER_MAX.
  */
 #ifndef PARLEY_WIRE_WS_H
 #define PARLEY_WIRE_WS_H
@@ -42,10 +42,9 @@ struct ws_fragments; /* of an unfinished message; on the heap only while there i
 
 struct ws_reader {
     struct ws_fragments *fragments;
-    uint32_t message_bytes_max;
 };
 
-void ws_reader_init(struct ws_reader *reader, uint32_t message_bytes_max);
+void ws_reader_init(struct ws_reader *reader);
 void ws_reader_release(struct ws_reader *reader);
 
 enum ws_event_type {
@@ -66,11 +65,13 @@ struct ws_event {
 };
 
 /*
- * Takes the first frame of the @len bytes at @data, which it may change. Returns how many bytes were taken: 0 with
+ * Takes the first frame of the @len bytes at @data, which it may change; a message may have @message_bytes_max bytes, the
+ * same in all calls. Returns how many bytes were taken: 0 with
  * WS_EVENT_NONE, any number with WS_EVENT_ERROR, otherwise the frame's length. The payload points into @data or into the reader and is valid until the
  * next call (give it what is left, even if that is nothing, and the reader frees a fragmented message). A frame that is too long or malformed is told as soon as its header is there, without waiting for the rest.
  */
-size_t ws_reader_next(struct ws_reader *reader, char *data, size_t len, struct ws_event *ret_event);
+size_t ws_reader_next(struct ws_reader *reader, uint32_t message_bytes_max, char *data, size_t len,
+                      struct ws_event *ret_event);
 
 /* Writes the header of an unfragmented server frame with @payload_len bytes of payload; returns its length. */
 size_t ws_write_header(char ret_header[WS_SERVER_HEADER_MAX], enum ws_opcode opcode,
