@@ -134,7 +134,7 @@ void fake_store_append(struct fake_store *store, const struct contract_append *a
         if (id == 0) {
             fake_store_add(room, message, now_ms);
             id = room->head;
-        } else if (append->repeat && id < first_new) {
+        } else if (id < first_new) {
             publish(store, room, id, 1);
         }
         outcomes[i].id = id;

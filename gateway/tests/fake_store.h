@@ -31,7 +31,7 @@ struct fake_store {
     uint64_t epoch, first_epoch;
     uint64_t forgotten;        /* messages that restored backups did not have */
     size_t range_messages_max; /* of one answer, as if more did not fit into 512 KiB */
-    /* After COMMIT, and for what a repeat found; @event borrows. */
+    /* After COMMIT, and for what was found stored; @event borrows. */
     void (*publish)(void *user, const struct contract_room_event *event);
     void *user;
 };

@@ -7,7 +7,7 @@
 
 enum {
     /* As the hub's REQUEST_TIMEOUT_MS and REQUEST_BACKOFF_MIN_MS. */
-    AGAIN_AFTER_MS = 2000,
+    AGAIN_AFTER_MS = 1500,
     BACKOFF_MS = 50,
     READ_AFTER_MS = 1000,
     PATIENCE_MS = 4000,
@@ -93,11 +93,9 @@ static void send_batch(struct log_world *world, size_t gateway, unsigned room)
     struct log_question question = {.gateway = gateway,
                                     .room = room,
                                     .is_append = true,
-                                    .is_repeat = batch->is_repeat,
                                     .batch = batch->number,
                                     .count = batch->count};
     for (size_t i = 0; i < batch->count; i++) {
-        world->said[batch->messages[i]].requests++;
         messages[i] = said_message(&world->said[batch->messages[i]]);
         question.messages[i] = batch->messages[i];
     }

@@ -213,19 +213,8 @@ void watch_broadcast(struct log_world *world, const struct contract_room_event *
     }
 }
 
-/*
- * Whether an answer says that the rooms have heard of @said. Not so where it was found stored, and another request may
- * have stored it that has yet to publish it: then that one's gateway will ask again, or find out by its head.
- */
-static bool has_to_be_published(const struct log_question *question, const struct said *said,
-                                const struct contract_outcome *outcome)
-{
-    return !outcome->duplicate || said->requests == 1 ||
-           (said->batches == 1 && question->is_repeat);
-}
-
-static void watch_outcome(struct log_world *world, const struct log_question *question,
-                          struct said *said, const struct contract_append_reply *reply,
+static void watch_outcome(const struct log_world *world, struct said *said,
+                          const struct contract_append_reply *reply,
                           const struct contract_outcome *outcome)
 {
     bool is_past = is_of_the_past(world, reply->epoch);
@@ -250,7 +239,7 @@ static void watch_outcome(struct log_world *world, const struct log_question *qu
     }
     said->is_told_new |= !outcome->duplicate;
     said->is_acknowledged = true;
-    if (!said->is_published && has_to_be_published(question, said, outcome)) {
+    if (!said->is_published) {
         promise_broken("%s is acknowledged, and nobody was told of it", said->client_id);
     }
 }
@@ -267,8 +256,7 @@ void watch_append_reply(struct log_world *world, const struct log_question *ques
         promise_broken("an answer names a head that is not there");
     }
     for (size_t i = 0; i < question->count; i++) {
-        watch_outcome(world, question, &world->said[question->messages[i]], reply,
-                      &reply->outcomes[i]);
+        watch_outcome(world, &world->said[question->messages[i]], reply, &reply->outcomes[i]);
     }
 }
 

@@ -49,10 +49,9 @@ struct said {
     bool is_settled;   /* whoever said it knows what became of it */
     size_t gateway;    /* where it was said last */
     uint64_t said_at_ms;
-    unsigned batches;  /* that have carried it */
-    unsigned requests; /* likewise: of a batch, one for each time that it was sent */
-    uint64_t place;    /* in the order of its first one's gateway */
-    uint64_t life;     /* of that gateway */
+    unsigned batches; /* that have carried it */
+    uint64_t place;   /* in the order of its first one's gateway */
+    uint64_t life;    /* of that gateway */
     /* What log_watch.c knows. */
     uint64_t stored_as; /* 0: it is not in the log */
     uint64_t at_ms;
@@ -88,7 +87,7 @@ struct log_mail;
 struct log_question {
     uint64_t token; /* its place among all questions, from 1 on */
     unsigned room;
-    bool is_append, is_repeat;
+    bool is_append;
     size_t gateway;
     uint64_t life, batch;
     uint64_t from; /* of a range; 0: it asks for the head */

@@ -165,12 +165,13 @@ static void settle_row(struct append_run *run, struct batch_item *const *items, 
                      is_duplicate);
     work_note_commit(item->work, (uint64_t)pg_int8(result, row, EPOCH),
                      (uint64_t)pg_int8(result, row, HEAD));
-    item->is_to_publish = !is_duplicate || (was_found && item->work->maybe_stored);
+    item->is_to_publish =
+        !is_duplicate || was_found; /* whoever stored it may not have got so far */
     item->stored_session =
         was_found ? pg_text(result, row, SESSION) : batch_item_message(item)->session;
     struct stats *stats = run->settings->stats;
     stat_add(is_duplicate ? &stats->messages_duplicate : &stats->messages_stored, 1);
-    if (is_duplicate && item->is_to_publish) {
+    if (was_found) {
         stat_add(&stats->messages_republished, 1);
     }
     log_stored(item);
@@ -186,7 +187,10 @@ static void publish_run(void *user, const struct contract_room_event *event)
     buf_release(&payload);
 }
 
-/* What follows a commit: first the rooms hear of it, then who asked. */
+/*
+ * What follows a commit: first the rooms hear of it, then who asked. Of what was found stored as well: its store may have
+ * died, or still be, between commit and broadcast.
+ */
 static void publish_and_answer(struct append_run *run, struct batch_item *const *items,
                                size_t count)
 {
@@ -309,11 +313,7 @@ static void store(struct append_run *run, struct batch_item **items, size_t coun
                 items[i]->work->is_postponed = true;
             }
             return;
-        case STORE_UNKNOWN:
-            for (size_t i = 0; i < count; i++) {
-                items[i]->work->maybe_stored = true;
-            }
-            break;
+        case STORE_UNKNOWN: /* what was stored is found */
         case STORE_RETRY: break;
         }
     }
@@ -415,7 +415,6 @@ static struct append_request *receive(const struct append_settings *settings,
     received->request = request;
     received->append = append;
     work_init(&received->work, append, request->arrived_us);
-    received->work.maybe_stored |= request->maybe_stored;
     return received;
 }
 
@@ -425,7 +424,6 @@ static void finish(const struct append_settings *settings, struct lane *lane,
 {
     ASSERT(request->work.is_answered != request->work.is_postponed);
     if (request->work.is_postponed) {
-        request->request->maybe_stored = request->work.maybe_stored;
         if (lane_put_back(lane, &request->request->entry) != QUEUE_TAKEN) {
             append_refuse(settings->bus, request->request, CONTRACT_UNAVAILABLE,
                           "The room is locked.");

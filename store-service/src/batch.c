@@ -11,7 +11,6 @@ void work_init(struct work *work, const struct contract_append *append, uint64_t
         .outcomes = mem_alloc_zeroed(append->message_count * sizeof(*work->outcomes) + 1),
         .pending = append->message_count,
         .arrived_us = arrived_us,
-        .maybe_stored = append->repeat,
     };
 }
 

@@ -21,7 +21,6 @@ struct work {
     size_t pending;
     uint64_t epoch, head; /* of the room, after the newest commit that touched it; 0: none yet */
     uint64_t arrived_us;
-    bool maybe_stored; /* rows found stored may never have been published: publish them */
     bool
         spans_epochs; /* commits of two settled it: an id of the older one may be another message's */
     bool is_answered;
