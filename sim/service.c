@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { DOWN_MS_MAX = 2000, PROMOTION_MS_MIN = 1000 /* epochs are numbered by the second */ };
+enum { DOWN_MS_MAX = 2000 };
 
 struct service {
     struct cluster *cluster;
@@ -220,7 +220,7 @@ static void befall_postgres(struct service *service, uint64_t kind, size_t extra
         pg_server_crash(server, now_ms + down_ms);
     } else if (kind == 1 && has(service, FAULT_FAILOVERS)) {
         cluster_say(service->cluster, "the standby takes over, with", extra);
-        pg_server_promote(server, extra, now_ms + PROMOTION_MS_MIN + down_ms);
+        pg_server_promote(server, extra, now_ms + down_ms);
     } else if (kind == 2 && has(service, SERVICE_FAULT_STANDBY)) {
         server->is_standby_frozen = !server->is_standby_frozen;
     }

@@ -65,6 +65,7 @@ static void watch_row(struct log_world *world, unsigned room, const struct pg_me
     ++*head;
     said->stored_as = row->id;
     said->at_ms = row->at_ms;
+    said->epoch = newest_epoch(world);
     watch_order(world, said);
 }
 
@@ -121,10 +122,25 @@ static void watch_room(struct log_world *world, const struct pg_room *room)
     }
 }
 
+/* An epoch that @xid begins in @room begins behind its head; looked at in front of what @xid appended. */
+static void watch_epoch(const struct log_world *world, const struct pg_room *room, uint32_t xid)
+{
+    size_t head = world->heads[room_number(world, bytes_of_string(room->name))];
+    for (size_t i = 0; i < room->epoch_count; i++) {
+        const struct pg_room_epoch *epoch = &room->epochs[i];
+        if (epoch->xmin == xid && epoch->first_id != head + 1) {
+            promise_broken("the epoch %llu of %s begins with %llu, and its head is %zu",
+                           (unsigned long long)epoch->epoch, room->name,
+                           (unsigned long long)epoch->first_id, head);
+        }
+    }
+}
+
 void watch_commit(struct log_world *world, uint32_t xid)
 {
     const struct pg_database *db = &world->stores.server.db;
     for (size_t i = 0; i < db->room_count; i++) {
+        watch_epoch(world, db->rooms[i], xid);
         watch_rows(world, db->rooms[i], xid);
         watch_room(world, db->rooms[i]);
     }
@@ -189,7 +205,8 @@ static struct said *check_stored(struct log_world *world, unsigned room, uint64_
                                          message->body};
     if (said != NULL) {
         struct contract_new_message mine = said_message(said);
-        if (pg_is_same_message(&mine, &texts) && said->at_ms == message->at_ms) {
+        if (pg_is_same_message(&mine, &texts) && said->at_ms == message->at_ms &&
+            said->epoch <= epoch) {
             return said;
         }
     }
@@ -225,11 +242,12 @@ static void watch_outcome(const struct log_world *world, struct said *said,
         return;
     }
     bool is_true = said->stored_as == outcome->id && said->at_ms == outcome->at_ms &&
-                   outcome->id <= reply->head;
+                   said->epoch <= reply->epoch && outcome->id <= reply->head;
     if (!is_true && !(is_past && said->was_lost)) {
-        promise_broken("%s is acknowledged as %llu, and stored as %llu (0: not at all)",
-                       said->client_id, (unsigned long long)outcome->id,
-                       (unsigned long long)said->stored_as);
+        promise_broken(
+            "%s is acknowledged as %llu of epoch %llu, and stored as %llu (0: not at all) of %llu",
+            said->client_id, (unsigned long long)outcome->id, (unsigned long long)reply->epoch,
+            (unsigned long long)said->stored_as, (unsigned long long)said->epoch);
     }
     if (is_past) {
         return;

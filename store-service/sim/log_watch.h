@@ -1,11 +1,11 @@
 /*
  * log_watch.h - what must be true of the log all the time, and in the end.
  *
- * After each commit: the ids of each room are contiguous from 1, in the order in which they are seen, up to its head (so
- * no snapshot has a hole); no message is there twice; what a gateway sent in an order is stored in it; all rooms are of
- * the newest epoch. With every broadcast and answer of a store: it says what is committed; an answer comes after a broadcast of
- * all that it tells of, whoever stored it. In the end: all is in the log, answered, and read by every gateway; nobody holds
- * a lock.
+ * After each commit: the ids of each room are contiguous from 1, in the order in which they are seen, up to its head
+ * (so no snapshot has a hole); no message is there twice; an epoch begins behind the head; what a gateway sent in an
+ * order is stored in it; all rooms are of the newest epoch. With every broadcast and answer of a store: it says what
+ * is committed; an answer comes after a broadcast of all that it tells of, whoever stored it. In the end: all is in
+ * the log, answered, and read by every gateway; nobody holds a lock.
  */
 #ifndef PARLEY_SIM_LOG_WATCH_H
 #define PARLEY_SIM_LOG_WATCH_H

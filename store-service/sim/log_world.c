@@ -10,7 +10,7 @@ enum {
     STEP_MS_MAX = 60,
     PAUSE_MS_MAX = 9000,
     DOWN_MS_MAX = 2000,
-    PROMOTION_MS_MIN = 1000, /* epochs are numbered by the second */
+    SHORT_DOWN_MS_MAX = 50, /* who tries to connect after that finds nothing wrong */
     EPOCH_AFTER_MS = 2000,
     HEAL_MS = 30000,
 };
@@ -145,7 +145,7 @@ static void promote(struct log_world *world, size_t extra, uint64_t down_ms)
         return;
     }
     tell(world, "promote the standby, commits:", stores->server.db.standby_count + extra);
-    pg_server_promote(&stores->server, extra, stores->now_ms + PROMOTION_MS_MIN + down_ms);
+    pg_server_promote(&stores->server, extra, stores->now_ms + down_ms);
 }
 
 /* Epochs are numbered by the second: who begins them by hand takes longer from one to the next. */
@@ -164,7 +164,7 @@ static void fault_of_postgres(struct log_world *world, uint64_t dice)
 {
     struct pg_server *server = &world->stores.server;
     size_t nth = log_draw(world, 4);
-    uint64_t down_ms = log_draw(world, DOWN_MS_MAX);
+    uint64_t down_ms = log_draw(world, log_chance(world, 50) ? SHORT_DOWN_MS_MAX : DOWN_MS_MAX);
     if (dice < 10) {
         if (has(world, LOG_FAULT_STOPS) && pg_server_freeze_backend(server, nth)) {
             tell(world, "freeze backend", nth);

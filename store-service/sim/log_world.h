@@ -55,6 +55,7 @@ struct said {
     /* What log_watch.c knows. */
     uint64_t stored_as; /* 0: it is not in the log */
     uint64_t at_ms;
+    uint64_t epoch; /* in which it was stored */
     bool is_published, is_told_new, is_acknowledged;
     bool was_lost; /* a promotion lost it: whoever heard of it before heard of another history */
 };

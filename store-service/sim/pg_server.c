@@ -290,9 +290,19 @@ void pg_server_crash(struct pg_server *server, uint64_t up_at_ms)
     server->up_at_ms = up_at_ms;
 }
 
+/* When an epoch that begins has a number that none had before, lost ones included: they are numbered by the second. */
+static uint64_t next_epoch_ms(const struct pg_database *db)
+{
+    uint64_t newest = 0;
+    for (size_t i = 0; i < db->epoch_count; i++) {
+        newest = MAX_OF(newest, db->epochs[i].epoch);
+    }
+    return (newest + 1) * 1000;
+}
+
 void pg_server_promote(struct pg_server *server, size_t extra, uint64_t up_at_ms)
 {
     kill_all(server);
     pg_promote(&server->db, MIN_OF(server->db.standby_count + extra, server->db.wal_count));
-    server->up_at_ms = up_at_ms;
+    server->up_at_ms = MAX_OF(up_at_ms, next_epoch_ms(&server->db));
 }

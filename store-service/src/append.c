@@ -165,8 +165,7 @@ static void settle_row(struct append_run *run, struct batch_item *const *items, 
                      is_duplicate);
     work_note_commit(item->work, (uint64_t)pg_int8(result, row, EPOCH),
                      (uint64_t)pg_int8(result, row, HEAD));
-    item->is_to_publish =
-        !is_duplicate || was_found; /* whoever stored it may not have got so far */
+    item->is_to_publish = !is_duplicate || was_found;
     item->stored_session =
         was_found ? pg_text(result, row, SESSION) : batch_item_message(item)->session;
     struct stats *stats = run->settings->stats;
