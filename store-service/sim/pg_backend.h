@@ -34,6 +34,7 @@ enum pg_statement_type {
     PG_NUMBER, /* answers @number */
     PG_BEGIN,
     PG_LOCK_MIGRATIONS,
+    PG_SET_STATEMENT_TIMEOUT, /* SET LOCAL … = @number ms */
     PG_COMMIT,
     PG_ROLLBACK,
 };

@@ -234,6 +234,9 @@ enum pg_step pg_other_step(struct pg_backend *backend)
     case PG_NUMBER:
         pg_answer_row(backend, 1)[0] = pg_int8_value((uint64_t)statement->number);
         break;
+    case PG_SET_STATEMENT_TIMEOUT:
+        backend->statement_timeout_ms = (uint64_t)statement->number;
+        break;
     case PG_LOCK_MIGRATIONS:
         if (pg_lock_advisory(backend->db, pg_backend_xid(backend), PG_MIGRATION_LOCK, true,
                              &backend->waits_for) == PG_WAIT) {

@@ -207,6 +207,8 @@ static void take_range(struct pg_statement *statement, const struct pg_params *p
 
 /* --- statements --- */
 
+#define SET_TIMEOUT "SET LOCAL statement_timeout = "
+
 /* What the service says, by how it begins. */
 static const struct {
     const char *begin;
@@ -222,6 +224,7 @@ static const struct {
     {"SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'", PG_STUCK_COMMITS},
     {"BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;", PG_BEGIN},
     {"SELECT pg_advisory_xact_lock(", PG_LOCK_MIGRATIONS},
+    {SET_TIMEOUT, PG_SET_STATEMENT_TIMEOUT},
     {"SELECT coalesce(max(number), 0)::bigint FROM schema_migrations", PG_NUMBER},
     {"SELECT coalesce(max(oldest_program), 0)::bigint FROM schema_migrations", PG_NUMBER},
     {"SELECT parley_ensure_epoch($1)", PG_ENSURE_EPOCH},
@@ -261,6 +264,9 @@ static struct pg_statement statement_of(const char *sql, const struct pg_params 
         break;
     case PG_ENSURE_EPOCH: statement.is_forced = param_bool(&statement, params, 0); break;
     case PG_NUMBER: statement.number = number_of(sql); break;
+    case PG_SET_STATEMENT_TIMEOUT:
+        statement.number = strtoll(sql + strlen(SET_TIMEOUT), NULL, 10);
+        break;
     default: break;
     }
     return statement;
