@@ -15,7 +15,8 @@
  *     is about to.
  *   - The standby has a prefix of the log. A crash keeps all of the log, a promotion what the standby has.
  *
- * Not there: vacuum, plans, anything about pages and indexes.
+ * Not there: vacuum, plans, anything about pages and indexes. Nor deleting (the triggers of 0004_heads.sql, and
+ * 0005_delete_room.sql), so that every floor is 0.
  *
  * Thread  One.
  */

@@ -5,6 +5,7 @@
 #include "base/sim/seeded_random.h"
 #include "migrations.h"
 #include "promise.h"
+#include "read_sql.h"
 #include "store_process.h"
 
 #include <endian.h>
@@ -216,9 +217,9 @@ static const struct {
 } KNOWN[] = {
     {"SELECT * FROM parley_append($1, $2, $3, $4, $5, $6, $7)", PG_APPEND},
     {"SELECT coalesce(r.epoch, e.epoch), coalesce(r.head, 0) FROM", PG_ROOM_HEAD},
-    {"SELECT coalesce(r.id, 0), coalesce(r.head, 0), coalesce(e.epoch", PG_FACTS},
-    {"SELECT id, sender, session, client_id, body, created_at FROM messages", PG_MESSAGES},
-    {"SELECT coalesce(r.epoch, d.epoch), coalesce(r.head, 0) FROM unnest($1)", PG_HEADS},
+    {READ_FACTS_SQL, PG_FACTS},
+    {READ_MESSAGES_SQL, PG_MESSAGES},
+    {READ_HEADS_SQL, PG_HEADS},
     {"SELECT count(*) FROM pg_catalog.pg_tables", PG_NUMBER},
     {"SELECT (max(number) >= ", PG_IS_PREPARED},
     {"SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'", PG_STUCK_COMMITS},

@@ -1,21 +1,20 @@
 /*
- * pg_model_test.c - holds the model of Postgres (store-service/sim) against Postgres: parley_append() does in both what
- * the dice say, and all that can be seen of it has to be the same: who waits, what is answered, what is in the tables.
+ * pg_model_test.c - holds the model of Postgres (store-service/sim) against Postgres: parley_append() and
+ * parley_ensure_epoch() do in both what the dice say, and all that can be seen of it has to be the same: who waits, what is
+ * answered, what is in the tables, and what the service's own statements read there.
+ *
+ * The model's clock stands still, so that its epochs are 1, 2, 3, …: which one of Postgres's each is, is noted.
  *
  * Sessions keep transactions open while others append, so that rows are skipped, waited for, and come or do not come.
  * At most one session waits at a time: which of two goes on first is Postgres's secret.
  */
-#include "base/sim/seeded_random.h"
 #include "migrations.h"
-#include "pg.h"
-#include "pg_backend.h"
+#include "pg_both.h"
 #include "talk.h"
 
 #include <poll.h>
 
-enum { SESSIONS = 3, ROOMS = 5, TEXTS = 12, MESSAGES_MAX = 6, IDS_MAX = 4096, WAIT_MS_MAX = 20000 };
-
-static const char *const ROOM_NAMES[ROOMS] = {"b", "Z", "a", "aa", "lobby"};
+enum { TEXTS = 12, MESSAGES_MAX = 6, WAIT_MS_MAX = 20000 };
 
 /* What may be said: few enough that much is said twice. */
 static const struct {
@@ -34,29 +33,6 @@ static const struct {
     {"ann", "s1", "forbidden", "forbidden"},
     {"ann", "s1", "new", "never said before"}, /* with a number */
 };
-
-struct session {
-    PGconn *conn;
-    int pid;
-    struct pg_backend backend;
-    bool is_in_block, has_failed, is_waiting;
-    bool was_append;
-};
-
-struct both {
-    PGconn *watcher;
-    struct pg_database db;
-    struct session sessions[SESSIONS];
-    uint64_t dice, last_text;
-    int64_t epoch;
-    uint64_t at_ms[ROOMS][IDS_MAX];  /* when each id was stored, as Postgres said at first */
-    unsigned waits, skips, failures; /* so that a test can see that it tested something */
-};
-
-static uint64_t draw(struct both *both, uint64_t below)
-{
-    return seeded_random_below(&both->dice, below);
-}
 
 static PGresult *ask(PGconn *conn, const char *sql)
 {
@@ -145,8 +121,7 @@ static void compare_row(struct both *both, const struct session *session, const 
     if (mine[4].type != PG_NULL) {
         assert_true(bytes_equal(pg_text(result, row, 4), mine[4].text));
     }
-    assert_int_equal(pg_int8(result, row, 5), both->epoch);
-    assert_int_equal(mine[5].number, 1);
+    both_compare_epoch(both, pg_int8(result, row, 5), &mine[5]);
     assert_int_equal(pg_int8(result, row, 6), mine[6].number);
 }
 
@@ -162,6 +137,21 @@ static void compare_time(struct both *both, size_t room, const PGresult *result,
     assert_int_equal(pg_time_ms(result, row, 2), *at_ms);
 }
 
+/* Whether one has begun; and, for whoever can see it, what it is called. */
+static void compare_begun_epoch(struct both *both, struct session *session, const PGresult *result)
+{
+    const struct pg_answer *answer = &session->backend.answer;
+    assert_int_equal(answer->rows, 1);
+    assert_int_equal(PQgetisnull(result, 0, 0), answer->values[0].type == PG_NULL);
+    if (answer->values[0].type != PG_NULL) {
+        PGresult *newest = ask(session->conn, "SELECT max(epoch) FROM epochs");
+        assert_true(session->backend.epoch < EPOCHS_MAX);
+        both->epochs[session->backend.epoch] = strtoll(PQgetvalue(newest, 0, 0), NULL, 10);
+        both->epochs_begun++;
+        PQclear(newest);
+    }
+}
+
 static void compare_answer(struct both *both, struct session *session, const size_t *rooms,
                            size_t message_count)
 {
@@ -174,7 +164,7 @@ static void compare_answer(struct both *both, struct session *session, const siz
         assert_string_equal(sqlstate, mine);
         session->has_failed = session->is_in_block;
         both->failures++;
-    } else if (session->was_append) {
+    } else if (session->asked == PG_APPEND) {
         assert_int_equal(PQntuples(result), session->backend.answer.rows);
         for (int row = 0; row < PQntuples(result); row++) {
             compare_row(both, session, result, row);
@@ -182,8 +172,11 @@ static void compare_answer(struct both *both, struct session *session, const siz
         }
         both->skips += (size_t)PQntuples(result) < message_count;
     }
-    PQclear(result);
     assert_null(PQgetResult(session->conn));
+    if (sqlstate == NULL && session->asked == PG_ENSURE_EPOCH) {
+        compare_begun_epoch(both, session, result);
+    }
+    PQclear(result);
 }
 
 /* What everybody may read, row by row. */
@@ -263,7 +256,7 @@ static void say_both(struct both *both, struct session *session, const char *sql
                      enum pg_statement_type type)
 {
     struct pg_statement statement = {.type = type};
-    session->was_append = false;
+    session->asked = type;
     pg_backend_start(&session->backend, &statement, 0);
     assert_int_equal(PQsendQuery(session->conn, sql), 1);
     session->is_in_block = type == PG_BEGIN;
@@ -271,15 +264,26 @@ static void say_both(struct both *both, struct session *session, const char *sql
     settle(both, session, NULL, 0);
 }
 
+static void ensure_epoch_both(struct both *both, struct session *session, bool is_forced)
+{
+    struct pg_statement statement = {.type = PG_ENSURE_EPOCH, .is_forced = is_forced};
+    session->asked = PG_ENSURE_EPOCH;
+    pg_backend_start(&session->backend, &statement, 0);
+    assert_int_equal(PQsendQuery(session->conn, is_forced ? "SELECT parley_ensure_epoch(true)"
+                                                          : "SELECT parley_ensure_epoch(false)"),
+                     1);
+    settle(both, session, NULL, 0);
+}
+
 static bool is_there(struct both *both, size_t room)
 {
-    return pg_find_room(&both->db, pg_view_now(&both->db, 0), bytes_of_string(ROOM_NAMES[room])) !=
-           NULL;
+    return pg_find_room(&both->db, pg_view_now(&both->db, 0),
+                        bytes_of_string(BOTH_ROOM_NAMES[room])) != NULL;
 }
 
 static struct contract_new_message draw_message(struct both *both, char **block)
 {
-    size_t saying = draw(both, TEXTS);
+    size_t saying = both_draw(both, TEXTS);
     struct contract_new_message message = {
         .sender = bytes_of_string(SAYINGS[saying].sender),
         .session = bytes_of_string(SAYINGS[saying].session),
@@ -318,24 +322,14 @@ static void send_append(PGconn *conn, const struct pg_statement *statement)
         }
     }
     pg_param_bool(&params, statement->waits);
-    const char *values[PG_PARAMS_MAX];
-    int lengths[PG_PARAMS_MAX], formats[PG_PARAMS_MAX];
-    for (int i = 0; i < params.count; i++) {
-        size_t end = i + 1 < params.count ? params.starts[i + 1] : params.data.len;
-        values[i] = params.data.data + params.starts[i];
-        lengths[i] = (int)(end - params.starts[i]);
-        formats[i] = 1;
-    }
-    assert_int_equal(PQsendQueryParams(conn,
-                                       "SELECT * FROM parley_append($1, $2, $3, $4, $5, $6, $7)",
-                                       params.count, params.types, values, lengths, formats, 1),
-                     1);
+    both_send(conn, "SELECT * FROM parley_append($1, $2, $3, $4, $5, $6, $7)", &params);
     pg_params_release(&params);
 }
 
 static void append_both(struct both *both, struct session *session, bool may_wait)
 {
-    size_t places[ROOMS], chosen = 0, first = draw(both, ROOMS), count = 1 + draw(both, 3);
+    size_t places[ROOMS], chosen = 0, first = both_draw(both, ROOMS),
+                          count = 1 + both_draw(both, 3);
     for (size_t i = 0; i < ROOMS && chosen < count; i++) {
         size_t room = (first + i * 2) % ROOMS;
         if (may_wait || is_there(both, room)) {
@@ -345,48 +339,55 @@ static void append_both(struct both *both, struct session *session, bool may_wai
     if (chosen == 0) {
         return;
     }
-    bool waits = may_wait && draw(both, 3) == 0;
+    bool waits = may_wait && both_draw(both, 3) == 0;
     chosen = waits ? 1 : chosen;
     struct pg_statement statement = {.type = PG_APPEND, .waits = waits, .room_count = chosen};
     statement.rooms = mem_alloc(chosen * sizeof(statement.rooms[0]));
     for (size_t i = 0; i < chosen; i++) {
-        statement.rooms[i] = bytes_of_string(ROOM_NAMES[places[i]]);
+        statement.rooms[i] = bytes_of_string(BOTH_ROOM_NAMES[places[i]]);
     }
-    statement.message_count = chosen + draw(both, MESSAGES_MAX + 1 - chosen);
+    statement.message_count = chosen + both_draw(both, MESSAGES_MAX + 1 - chosen);
     statement.messages = mem_alloc(statement.message_count * sizeof(statement.messages[0]));
     statement.room_of = mem_alloc(statement.message_count * sizeof(statement.room_of[0]));
     statement.block = mem_alloc(statement.message_count * 32);
     size_t rooms[MESSAGES_MAX];
     char *block = statement.block;
     for (size_t i = 0; i < statement.message_count; i++) {
-        size_t room = i < chosen ? i : draw(both, chosen);
+        size_t room = i < chosen ? i : both_draw(both, chosen);
         statement.room_of[i] = (int32_t)room + 1;
         statement.messages[i] = draw_message(both, &block);
         rooms[i] = places[room];
     }
     size_t message_count = statement.message_count;
-    session->was_append = true;
+    session->asked = PG_APPEND;
     send_append(session->conn, &statement);
     pg_backend_start(&session->backend, &statement, 0);
     settle(both, session, rooms, message_count);
 }
 
+/*
+ * While somebody who begins an epoch waits, the others do no more than to end their transactions: which rooms it has
+ * locked already depends on where their rows lie.
+ */
 static void do_something(struct both *both, size_t session_count)
 {
-    struct session *session = &both->sessions[draw(both, session_count)];
-    bool someone_waits = false;
+    struct session *session = &both->sessions[both_draw(both, session_count)];
+    bool someone_waits = false, epoch_waits = false;
     for (size_t i = 0; i < SESSIONS; i++) {
         someone_waits |= both->sessions[i].is_waiting;
+        epoch_waits |= both->sessions[i].is_waiting && both->sessions[i].asked == PG_ENSURE_EPOCH;
     }
-    if (session->is_waiting) {
+    if (session->is_waiting || (epoch_waits && !session->is_in_block)) {
         return;
     }
-    uint64_t dice = draw(both, 10);
+    uint64_t dice = epoch_waits ? both_draw(both, 2) : both_draw(both, 10);
     if (session->has_failed || (session->is_in_block && dice < 3)) {
         bool is_kept = dice % 2 == 0;
         say_both(both, session, is_kept ? "COMMIT" : "ROLLBACK", is_kept ? PG_COMMIT : PG_ROLLBACK);
     } else if (!session->is_in_block && dice < 4) {
         say_both(both, session, "BEGIN", PG_BEGIN);
+    } else if (!someone_waits && both_draw(both, 12) == 0) {
+        ensure_epoch_both(both, session, both_draw(both, 3) != 0);
     } else {
         append_both(both, session, !someone_waits);
     }
@@ -402,7 +403,7 @@ static void make_schema(struct both *both)
     tell(both->watcher, "SELECT parley_ensure_epoch(false)");
     tell(both->watcher, "ALTER TABLE messages ADD CHECK (body <> 'forbidden')");
     PGresult *result = ask(both->watcher, "SELECT max(epoch) FROM epochs");
-    both->epoch = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+    both->epochs[1] = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
     PQclear(result);
     uint32_t xid = pg_begin(&both->db, 0);
     pg_insert_epoch(&both->db, xid, 1);
@@ -415,6 +416,7 @@ static void run_both(uint64_t seed, size_t session_count, int operations, struct
     *both = (struct both){.dice = seed, .watcher = fixture_database_connect(&fixture)};
     pg_database_init(&both->db);
     make_schema(both);
+    pg_backend_init(&both->reader, &both->db, false);
     for (size_t i = 0; i < SESSIONS; i++) {
         struct session *session = &both->sessions[i];
         session->conn = fixture_database_connect(&fixture);
@@ -425,9 +427,12 @@ static void run_both(uint64_t seed, size_t session_count, int operations, struct
         do_something(both, session_count);
         if (i % 25 == 0) {
             compare_tables(both);
+            both_compare_reads(both);
         }
     }
     compare_tables(both);
+    both_compare_reads(both);
+    pg_backend_release(&both->reader);
     for (size_t i = 0; i < SESSIONS; i++) {
         pg_backend_release(&both->sessions[i].backend);
         PQfinish(both->sessions[i].conn);
@@ -442,6 +447,7 @@ static void one_session_gets_the_same_from_the_model_as_from_postgres(void **sta
     struct both *both = mem_alloc(sizeof(*both));
     run_both(1, 1, 800, both);
     assert_true(both->failures > 20);
+    assert_true(both->epochs_begun > 10);
     assert_int_equal(both->waits, 0);
     free(both);
 }
@@ -457,6 +463,7 @@ sessions_that_wait_for_each_other_get_the_same_from_the_model_as_from_postgres(v
         assert_true(both->failures > 20);
         assert_true(both->skips > 20);
         assert_true(both->waits > 10);
+        assert_true(both->epochs_begun > 10);
         free(both);
     }
 }
