@@ -128,7 +128,7 @@ TEST(what_is_ahead_of_the_logs_of_all_rooms_is_bounded_and_the_one_past_it_is_no
     }
     assert_int_equal(hub_stats(hub())->ahead_dropped, 0);
     size_t full = hub()->ahead_bytes;
-    hub_on_room_event(hub(), broadcast(BYTES("b"), first += 100), world.now_ms);
+    hub_on_room_event(hub(), broadcast(BYTES("b"), first + 100), world.now_ms);
     assert_int_equal(hub()->ahead_bytes, full);
     assert_int_equal(hub_stats(hub())->ahead_dropped, 1);
     fake_client_drop(ann);

@@ -74,9 +74,13 @@ static void add_greedy(struct hub *hub, struct client *client)
 void client_note_outbox(struct client *client)
 {
     struct hub *hub = client_hub(client);
-    size_t bytes = client->sio.eio.outbox.len;
-    hub->outbox_bytes += bytes - client->outbox_noted;
-    client->outbox_noted = (uint32_t)bytes;
+    uint32_t bytes = client->sio.eio.outbox.len;
+    if (bytes == client->outbox_noted && hub->outbox_bytes <= OUTBOXES_BYTES_MAX) {
+        return; /* as nearly always */
+    }
+    hub->outbox_bytes += bytes;
+    hub->outbox_bytes -= client->outbox_noted;
+    client->outbox_noted = bytes;
     bool is_greedy = hub->outbox_bytes > OUTBOXES_BYTES_MAX && bytes > CLIENT_OUTBOX_SHARE_BYTES;
     if (is_greedy && !client->is_greedy) {
         add_greedy(hub, client);

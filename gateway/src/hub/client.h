@@ -21,15 +21,14 @@
 struct client {
     struct sio_client sio;
     void *transport;
-    struct list dirty; /* hub.dirty_clients, or hub.catching_up */
-    struct settling *
-        settling; /* NULL, unless it came from another gateway that has yet to settle: handover.h */
+    struct list dirty;     /* hub.dirty_clients, or hub.catching_up */
     uint32_t number;       /* for logs; low bits */
     uint32_t outbox_noted; /* what its outbox has of hub.outbox_bytes */
-    uint32_t send_count;   /* of all members: without outcome */
+    uint16_t send_count;   /* of all members: without outcome; CLIENT_SENDS_MAX at most */
     uint16_t member_count; /* rooms_per_client_max at most, which is 10,000 at most */
     bool is_catching_up;   /* `dirty` is in hub.catching_up */
     bool is_greedy;        /* in hub.greedy */
+    bool is_settling;      /* it came from another gateway that has yet to settle: hub.settlings */
 };
 
 /* What a CONNECT asked for, while it is held. */

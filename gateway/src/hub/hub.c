@@ -1,6 +1,7 @@
 #include "hub.h"
 
 #include "client.h"
+#include "handover.h"
 #include "hub_impl.h"
 #include "send.h"
 #include <stdlib.h>
@@ -19,6 +20,7 @@ struct hub *hub_new(const struct hub_settings *settings, const struct hub_world 
     map_init(&hub->sessions, member_key);
     map_init(&hub->requests, request_key);
     map_init(&hub->appends, send_append_key);
+    map_init(&hub->settlings, settling_key);
     requests_init(hub);
     size_t pages = settings->log_bytes_max / 4;
     hub->log_budget = (struct log_budget){
@@ -61,6 +63,7 @@ void hub_free(struct hub *hub)
     map_release(&hub->sessions);
     map_release(&hub->requests);
     map_release(&hub->appends);
+    map_release(&hub->settlings);
     buf_release(&hub->scratch);
     buf_release(&hub->flight.acks);
     free(hub->flight.pieces);

@@ -38,6 +38,7 @@ struct hub {
         struct list waiting; /* that wait for their turn to be asked */
     } query_shards[CONTRACT_SHARDS];
     size_t queries_waiting; /* of all shards */
+    struct map settlings;   /* by their client: handover.h */
     struct map appends;     /* rooms with an append in flight, by its number */
     uint64_t last_request;
     uint64_t last_client;

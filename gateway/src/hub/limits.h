@@ -7,6 +7,7 @@
 
 #include "proto/contract.h"
 #include "wire/chat.h"
+#include "wire/eio.h"
 
 enum {
     /* Who joins without an offset gets so many of the newest messages. */
@@ -100,6 +101,7 @@ enum {
     SEGMENT_BYTES_MAX = 64 * 1024,
 };
 
+static_assert((int)CLIENT_WRITE_BYTES >= (int)EIO_PEEK_BYTES, "what one peek gives");
 /* A whole heads query stays far below what NATS takes. */
 static_assert(HEADS_ROOMS_PER_QUERY * (CONTRACT_ROOM_BYTES_MAX + 4) <
                   CONTRACT_MESSAGE_BYTES_MAX / 8,

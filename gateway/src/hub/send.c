@@ -146,7 +146,7 @@ static struct send *send_new(struct member *member, const struct chat_request *r
                            hub->settings.gateway_id, (unsigned long long)++hub->last_generated_id);
         client_id = bytes_of(own_id, (size_t)len);
     }
-    bool is_held = member_client(member)->settling != NULL;
+    bool is_held = member_client(member)->is_settling;
     struct send *send = send_alloc(member, is_held ? SEND_HELD : SEND_QUEUED, client_id,
                                    buf_bytes(&request->content), now_ms);
     send->has_ack = has_ack;
@@ -335,7 +335,8 @@ void send_submit(struct member *member, const struct chat_request *request, bool
         return;
     }
     struct send *send = send_new(member, request, has_ack, ack_id, now_ms);
-    list_append(send->state == SEND_HELD ? &client->settling->held : &room->queue, &send->of_room);
+    list_append(send->state == SEND_HELD ? &settling_of(client)->held : &room->queue,
+                &send->of_room);
     list_append(&member->sends, &send->of_member);
     list_append(&hub->unsettled_sends, &send->by_time);
     if (!timer_is_set(&hub->deadline_timer)) {
