@@ -7,12 +7,12 @@
  *
  *   PG_APPEND         parley_append() of migrations/0004_heads.sql (pg_append.c)
  *   PG_ENSURE_EPOCH   parley_ensure_epoch() of the same file (pg_statements.c, as are the others)
- *   PG_FACTS, PG_MESSAGES, PG_HEADS    the statements of src/read.c
+ *   PG_FACTS, PG_MESSAGES, PG_HEADS    the statements of src/read_sql.h
  *   PG_ROOM_HEAD      look_up_head() in src/append.c
  *   the rest          what src/database.c asks
  *
- * store-service/tests/pg_model_test.c holds PG_APPEND against the function itself: who changes the function, or the
- * statements, changes these files too.
+ * store-service/tests/pg_model_test.c holds both functions and what src/read.c reads against Postgres: who changes a
+ * function, or a statement, changes these files too.
  *
  * A statement outside of BEGIN … COMMIT is a transaction of its own. One whose client has gone is carried out to its
  * end, as Postgres does it.
