@@ -484,6 +484,9 @@ void fake_client_flush(struct fake_client *client)
         }
         bool is_all = write_once(client, pieces, count, &taken);
         eio_session_advance(session, taken);
+        if (is_all && count < PIECES && taken < EIO_PEEK_BYTES) {
+            break; /* as the edge does: that was all */
+        }
         if (!is_all && client->write_max == SIZE_MAX) {
             client->window_left = 0;
         }
