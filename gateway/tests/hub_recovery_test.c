@@ -153,6 +153,27 @@ TEST(a_session_that_is_resumed_elsewhere_closes_its_old_connection)
     assert_true(new->client != NULL);
 }
 
+/* What all hear of two resumes comes in one order: who has not heard of its own yet hears of an older one. */
+TEST(news_of_an_older_resume_that_come_late_close_no_newer_connection)
+{
+    fake_gateway_start(&world, 1, NULL);
+    struct fake_client *ann = joined("ann", 0, "");
+    joined("bob", 0, ""), joined("eve", 1, ""); /* so that the room is there */
+    fake_client_drop(ann);
+    world.faults.delay_min_ms = world.faults.delay_max_ms = 100;
+    struct fake_client *older = fake_client_new(&world, "ann"),
+                       *newer = fake_client_new(&world, "ann");
+    fake_client_connect(older, &world.gateways[1]);
+    fake_client_say(older, "0{\"username\":\"ann\",\"pid\":\"%s\"}", ann->places[0].pid);
+    fake_world_run(&world, 50);
+    fake_client_drop(older);
+    fake_client_connect(newer, &world.gateways[0]);
+    fake_client_say(newer, "0{\"username\":\"ann\",\"pid\":\"%s\"}", ann->places[0].pid);
+    fake_world_run(&world, 1000);
+    assert_true(newer->client != NULL);
+    assert_int_equal(hub_stats(world.gateways[0].hub)->sessions_superseded, 0);
+}
+
 TEST(two_connections_that_resume_one_session_in_one_turn_leave_one)
 {
     struct fake_client *old = joined("ann", 0, ""), *a, *b;
@@ -555,6 +576,7 @@ TEST_MAIN(
     IN_A_WORLD(a_session_that_is_resumed_here_closes_its_old_connection_here),
     IN_A_WORLD(who_resumes_a_session_here_keeps_the_room_that_its_old_connection_leaves_last),
     IN_A_WORLD(a_session_that_is_resumed_elsewhere_closes_its_old_connection),
+    IN_A_WORLD(news_of_an_older_resume_that_come_late_close_no_newer_connection),
     IN_A_WORLD(two_connections_that_resume_one_session_in_one_turn_leave_one),
     IN_A_WORLD(an_offset_past_this_gateways_head_waits_for_the_store),
     IN_A_WORLD(an_offset_past_the_stores_head_is_as_if_absent),

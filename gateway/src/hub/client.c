@@ -323,8 +323,9 @@ static void supersede(struct hub *hub, struct member *member, uint64_t now_ms)
                       now_ms);
 }
 
-static void announce_resumed(const struct member *member)
+static void announce_resumed(struct member *member)
 {
+    member->is_news_due = true;
     struct hub *hub = member->room->hub;
     struct contract_room_event event = {
         .room = room_name(member->room),
@@ -523,9 +524,11 @@ void client_on_session_resumed(struct hub *hub, struct room *room,
     }
     bool is_ours = bytes_equal(event->resumed.gateway,
                                bytes_of(hub->settings.gateway_id, HUB_GATEWAY_ID_BYTES));
-    if (!is_ours) {
-        supersede(hub, member,
-                  now_ms); /* what we announce ourselves was settled when it was resumed here */
+    if (is_ours) { /* which was settled when it was resumed here */
+        bool is_its_own = event->resumed.connection == member_client(member)->number;
+        member->is_news_due = member->is_news_due && !is_its_own;
+    } else if (!member->is_news_due) { /* else the other one was told before ours: it is older */
+        supersede(hub, member, now_ms);
     }
 }
 

@@ -54,6 +54,8 @@ struct member {
     uint32_t index;    /* in room.members, once joined */
     uint8_t username_len;
     bool wants_own; /* auth.echo */
+    bool
+        is_news_due; /* that it resumed its session was told to all, and has not come back from there */
     uint8_t history_count;
     uint64_t cursor;
     struct page_wait *page_wait; /* NULL: it waits for no page */
