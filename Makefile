@@ -1,7 +1,7 @@
 # Everything that one does with a checkout. The recipes are in scripts/; each does its own set-up.
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test storm-test rolling-test k8s-test check bench build images compose compose-test docs clean
+.PHONY: help run dev test chaos storm-test rolling-test k8s-test check bench build images compose compose-test docs clean
 
 # Recipes may only use what a fresh Debian has.
 SHELL := /bin/bash
@@ -34,6 +34,11 @@ rolling-test: ## rolls from the last release to this checkout and back, while pe
 	@scripts/setup run
 	@scripts/build release parley-gateway parley-store
 	@scripts/rolling-test
+
+chaos: ## three minutes of real faults on the real system, and a verdict: DURATION=180 SEED=1
+	@scripts/setup run chaos
+	@scripts/build failpoints parley-gateway parley-store
+	@scripts/chaos $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED))
 
 check: ## format, clang-tidy, direction of includes, scripts, YAML, Kubernetes manifests, generated pages
 	@scripts/setup run check

@@ -35,13 +35,17 @@ export class Child extends Changes {
      * @param {Record<string, string>} [options.env] its settings
      * @param {string} [options.user] name of the account to run it as (only root may choose)
      * @param {string} [options.cwd]
+     * @param {string[]} [options.launcher] a command in front of it that becomes the program, as `ip netns exec NAME`
+     * @param {string} [options.preload] a library that is loaded into it, and not into what launches it
      */
-    constructor(name, program, args, { env = {}, user, cwd } = {}) {
+    constructor(name, program, args, { env = {}, user, cwd, launcher = [], preload } = {}) {
         super();
         this.name = name;
         const identity = user ? [`--reuid=${user}`, `--regid=${user}`, '--clear-groups'] : [];
         const kept = ENVIRONMENT_KEPT.filter((key) => key in process.env).map((key) => [key, process.env[key]]);
-        this.process = spawn('setpriv', [...identity, '--pdeathsig', 'KILL', '--', program, ...args], {
+        const loader = preload ? ['env', `LD_PRELOAD=${preload}`] : [];
+        const command = [...launcher, 'setpriv', ...identity, '--pdeathsig', 'KILL', '--', ...loader, program, ...args];
+        this.process = spawn(command[0], command.slice(1), {
             env: { ...Object.fromEntries(kept), ...env },
             cwd,
             stdio: ['ignore', 'pipe', 'pipe'],
