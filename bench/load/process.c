@@ -1,4 +1,4 @@
-/* process.c - /proc/<pid>/stat and smaps_rollup, see proc(5). */
+/* process.c - /proc/<pid>/stat, task/<tid>/schedstat and smaps_rollup, see proc(5). */
 #include "process.h"
 
 #include <ctype.h>
@@ -13,12 +13,10 @@
 /* Fields of stat, counted from the one behind the command's closing bracket. */
 enum { STAT_PARENT = 1, STAT_USER_TICKS = 11, STAT_SYSTEM_TICKS = 12, STAT_FIELDS = 13 };
 
-enum { FILE_BYTES_MAX = 4096 };
+enum { FILE_BYTES_MAX = 4096, PATH_BYTES_MAX = 320 };
 
-static bool read_file(pid_t pid, const char *name, char text[FILE_BYTES_MAX])
+static bool read_path(const char *path, char text[FILE_BYTES_MAX])
 {
-    char path[64];
-    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return false;
@@ -27,6 +25,13 @@ static bool read_file(pid_t pid, const char *name, char text[FILE_BYTES_MAX])
     close(fd);
     text[MAX_OF(len, 0)] = '\0';
     return len > 0;
+}
+
+static bool read_file(pid_t pid, const char *name, char text[FILE_BYTES_MAX])
+{
+    char path[PATH_BYTES_MAX];
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+    return read_path(path, text);
 }
 
 static bool read_stat(pid_t pid, uint64_t ret_fields[STAT_FIELDS])
@@ -53,7 +58,30 @@ static uint64_t us_of_ticks(uint64_t ticks)
     return ticks * 1000000 / (uint64_t)sysconf(_SC_CLK_TCK);
 }
 
-bool process_cpu_us(pid_t pid, uint64_t *ret_us)
+/* By the scheduler's own clock, in ns. Returns false when there is no such process, or no such clock. */
+static bool read_schedstat_us(pid_t pid, uint64_t *ret_us)
+{
+    char path[PATH_BYTES_MAX], text[FILE_BYTES_MAX];
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    DIR *threads = opendir(path);
+    if (threads == NULL) {
+        return false;
+    }
+    uint64_t sum_ns = 0;
+    for (struct dirent *entry; (entry = readdir(threads)) != NULL;) {
+        snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", (int)pid, entry->d_name);
+        if (isdigit((unsigned char)entry->d_name[0]) && read_path(path, text)) {
+            sum_ns += strtoull(text, NULL, 10);
+        }
+    }
+    closedir(threads);
+    if (sum_ns > 0) {
+        *ret_us = sum_ns / 1000;
+    }
+    return sum_ns > 0;
+}
+
+static bool read_ticks_us(pid_t pid, uint64_t *ret_us)
 {
     uint64_t fields[STAT_FIELDS];
     if (!read_stat(pid, fields)) {
@@ -63,6 +91,11 @@ bool process_cpu_us(pid_t pid, uint64_t *ret_us)
     return true;
 }
 
+bool process_cpu_us(pid_t pid, uint64_t *ret_us)
+{
+    return read_schedstat_us(pid, ret_us) || read_ticks_us(pid, ret_us);
+}
+
 bool process_family_cpu_us(pid_t pid, uint64_t *ret_us)
 {
     uint64_t sum;
@@ -70,7 +103,7 @@ bool process_family_cpu_us(pid_t pid, uint64_t *ret_us)
     if (processes == NULL) {
         return false;
     }
-    bool is_there = process_cpu_us(pid, &sum);
+    bool is_there = read_ticks_us(pid, &sum);
     for (struct dirent *entry; is_there && (entry = readdir(processes)) != NULL;) {
         uint64_t fields[STAT_FIELDS];
         if (isdigit((unsigned char)entry->d_name[0]) &&

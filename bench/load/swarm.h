@@ -37,6 +37,9 @@ void swarm_release(struct swarm *swarm);
  */
 MUST_USE bool swarm_connect(struct swarm *swarm);
 
+/* Closes the connection of @client, unless it has none: UNUSED again. Not from its own handlers. */
+void swarm_stop(struct swarm *swarm, struct client *client);
+
 /* Connects @client, which is UNUSED, to its server. Returns false with a sentence in swarm->error when there is no socket. */
 MUST_USE bool swarm_start(struct swarm *swarm, struct client *client);
 

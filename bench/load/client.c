@@ -8,7 +8,7 @@
 enum { MASKED = 0x80, MASK_BYTES = 4 };
 
 /* Its Sec-WebSocket-Key is the one of RFC 6455's example, and so is the answer. */
-static const char REQUEST[] = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n"
+static const char REQUEST[] = " HTTP/1.1\r\n"
                               "Host: bench\r\n"
                               "Connection: Upgrade\r\n"
                               "Upgrade: websocket\r\n"
@@ -52,14 +52,20 @@ static void append_masked(struct buf *out, enum ws_opcode opcode, struct bytes p
     out->len += at + payload.len;
 }
 
-static void append_namespace(struct buf *out, const struct client *client,
-                             const struct client_settings *settings)
+static void append_namespace(struct buf *out, const struct client_settings *settings, uint32_t room)
 {
-    buf_append_format(out, "/%s-%u,", settings->room_prefix, client->room);
+    if (settings->dialect == CLIENT_PARLEY) {
+        buf_append_format(out, "/%s-%u,", settings->room_prefix, room);
+    }
 }
 
-void client_start(struct client *client)
+void client_start(struct client *client, const struct client_settings *settings)
 {
+    if (settings->dialect == CLIENT_PLAIN) {
+        buf_append_format(&client->out, "GET /%s-%u", settings->room_prefix, client->room);
+    } else {
+        buf_append_bytes(&client->out, BYTES("GET /socket.io/?EIO=4&transport=websocket"));
+    }
     buf_append(&client->out, REQUEST, sizeof(REQUEST) - 1);
     client->state = CLIENT_UPGRADING;
 }
@@ -69,10 +75,12 @@ void client_emit(struct client *client, const struct client_settings *settings,
 {
     static struct buf packet; /* one for all, and never given back */
     buf_clear(&packet);
-    buf_append_bytes(&packet, BYTES("42"));
-    append_namespace(&packet, client, settings);
-    if (ack_id != NULL) {
-        buf_append_u64(&packet, *ack_id);
+    if (settings->dialect != CLIENT_PLAIN) {
+        buf_append_bytes(&packet, BYTES("42"));
+        append_namespace(&packet, settings, client->room);
+        if (ack_id != NULL) {
+            buf_append_u64(&packet, *ack_id);
+        }
     }
     buf_append_char(&packet, '[');
     buf_append_bytes(&packet, arguments);
@@ -80,11 +88,26 @@ void client_emit(struct client *client, const struct client_settings *settings,
     append_masked(&client->out, WS_TEXT, buf_bytes(&packet));
 }
 
-static void join(struct client *client, const struct client_settings *settings)
+void client_append_message(struct buf *out, const struct client_settings *settings,
+                           struct bytes text, uint64_t number)
+{
+    buf_append_bytes(out, BYTES("\"chat message\",\""));
+    buf_append_bytes(out, text);
+    buf_append_char(out, '"');
+    switch (settings->dialect) {
+    case CLIENT_PARLEY: break;
+    case CLIENT_TUTORIAL: /* its clientOffset, unique for ever */
+        buf_append_format(out, ",\"%s-%llu\"", settings->room_prefix, (unsigned long long)number);
+        break;
+    case CLIENT_PLAIN: buf_append_format(out, ",%llu", (unsigned long long)number); break;
+    }
+}
+
+static void join_room(struct client *client, const struct client_settings *settings, uint32_t room)
 {
     struct buf packet = BUF_INIT;
     buf_append_bytes(&packet, BYTES("40"));
-    append_namespace(&packet, client, settings);
+    append_namespace(&packet, settings, room);
     client->namespace_len = (uint16_t)(packet.len - 2);
     buf_append_format(&packet, "{\"username\":\"m%u\"%s", client->index,
                       settings->has_echo ? "" : ",\"echo\":false");
@@ -94,7 +117,29 @@ static void join(struct client *client, const struct client_settings *settings)
     buf_append_char(&packet, '}');
     append_masked(&client->out, WS_TEXT, buf_bytes(&packet));
     buf_release(&packet);
+    client->rooms_left++;
+}
+
+static void join(struct client *client, const struct client_settings *settings)
+{
     client->state = CLIENT_JOINING;
+    client->rooms_left = 0;
+    if (settings->rooms_each <= 1) {
+        join_room(client, settings, client->room);
+        return;
+    }
+    for (uint32_t i = 0; i < settings->rooms_each; i++) {
+        join_room(client, settings, client->index * settings->rooms_each + i);
+    }
+}
+
+static void on_joined(struct client *client, const struct client_settings *settings,
+                      struct bytes reply)
+{
+    client->state = CLIENT_JOINED;
+    if (settings->handlers.on_joined != NULL) {
+        settings->handlers.on_joined(settings->handlers.user, client, reply);
+    }
 }
 
 /* --- packets ---------------------------------------------------------------------------------------------------- */
@@ -132,6 +177,10 @@ static enum client_result on_joined_packet(struct client *client,
 static enum client_result on_packet(struct client *client, const struct client_settings *settings,
                                     struct bytes packet, struct buf *error)
 {
+    if (settings->dialect == CLIENT_PLAIN) {
+        settings->handlers.on_event(settings->handlers.user, client, packet);
+        return CLIENT_FINE;
+    }
     if (bytes_equal(packet, BYTES("2"))) {
         append_masked(&client->out, WS_TEXT, BYTES("3"));
         return CLIENT_FINE;
@@ -144,11 +193,9 @@ static enum client_result on_packet(struct client *client, const struct client_s
         return CLIENT_FINE;
     }
     if (client->state == CLIENT_JOINING && bytes_start_with(packet, BYTES("40"))) {
-        client->state = CLIENT_JOINED;
-        if (settings->handlers.on_joined != NULL) {
-            settings->handlers.on_joined(
-                settings->handlers.user, client,
-                bytes_skip(packet, MIN_OF(packet.len, (size_t)2 + client->namespace_len)));
+        if (--client->rooms_left == 0) {
+            on_joined(client, settings,
+                      bytes_skip(packet, MIN_OF(packet.len, (size_t)2 + client->namespace_len)));
         }
         return CLIENT_FINE;
     }
@@ -205,8 +252,8 @@ static enum client_result on_frame(struct client *client, const struct client_se
 }
 
 /* Takes the answer to the upgrade. Sets *@ret_len to its length, 0 when it is not all there. */
-static enum client_result on_response(struct client *client, struct bytes data, size_t *ret_len,
-                                      struct buf *error)
+static enum client_result on_response(struct client *client, const struct client_settings *settings,
+                                      struct bytes data, size_t *ret_len, struct buf *error)
 {
     const char *end = memmem(data.data, data.len, "\r\n\r\n", 4);
     *ret_len = 0;
@@ -219,6 +266,9 @@ static enum client_result on_response(struct client *client, struct bytes data, 
         return break_with(error, client, "the server did not upgrade it", head);
     }
     client->state = CLIENT_OPENING;
+    if (settings->dialect == CLIENT_PLAIN) {
+        on_joined(client, settings, BYTES(""));
+    }
     *ret_len = head.len;
     return CLIENT_FINE;
 }
@@ -230,7 +280,7 @@ static enum client_result take_all(struct client *client, const struct client_se
     enum client_result result = CLIENT_FINE;
     if (client->state == CLIENT_UPGRADING) {
         size_t len;
-        result = on_response(client, *data, &len, error);
+        result = on_response(client, settings, *data, &len, error);
         *data = bytes_skip(*data, len);
         if (len == 0) {
             return result;
@@ -289,8 +339,31 @@ static uint64_t number_before(struct bytes text, size_t *at)
     return number;
 }
 
-uint64_t client_event_id(struct bytes event, uint64_t *ret_epoch)
+/* The number behind the text of  ["chat message","…",17  . */
+static uint64_t number_behind_text(struct bytes event)
 {
+    enum { TEXT_AT = sizeof("[\"chat message\",\"") - 1 };
+    if (event.len <= TEXT_AT) {
+        return 0;
+    }
+    struct bytes rest = bytes_skip(event, TEXT_AT);
+    const char *quote = memchr(rest.data, '"', rest.len);
+    const char *end = rest.data + rest.len;
+    if (quote == NULL || end - quote < 2 || quote[1] != ',') {
+        return 0;
+    }
+    uint64_t number = 0;
+    for (const char *at = quote + 2; at < end && *at >= '0' && *at <= '9'; at++) {
+        number = number * 10 + (uint64_t)(*at - '0');
+    }
+    return number;
+}
+
+uint64_t client_event_id(enum client_dialect dialect, struct bytes event, uint64_t *ret_epoch)
+{
+    if (dialect != CLIENT_PARLEY) {
+        return number_behind_text(event);
+    }
     if (event.len < 3) {
         return 0;
     }

@@ -4,52 +4,50 @@
 #ifndef PARLEY_BENCH_OPTIONS_H
 #define PARLEY_BENCH_OPTIONS_H
 
-#include "base/bytes.h"
-#include <netinet/in.h>
-#include <sys/types.h>
+#include "args.h"
+#include "client.h"
 
 enum {
-    ADDRESSES_MAX = 64,
-    PROCESSES_MAX = 64,
-    PROCESS_NAME_BYTES_MAX = 32,
     ROOM_PREFIX_BYTES_MAX =
         48, /* "-" and the room's number come behind it, and a room has 64 at most */
+    NATS_URL_BYTES_MAX = 255,
 };
 
-enum load_mode { LOAD_FANOUT, LOAD_ACK, LOAD_IDLE, LOAD_STORM };
-
-/* IPv4 addresses of servers; connections take turns. */
-struct addresses {
-    struct sockaddr_in of[ADDRESSES_MAX];
-    size_t count;
-};
-
-/* A process whose CPU time is told. */
-struct watched_process {
-    char name[PROCESS_NAME_BYTES_MAX];
-    pid_t pid;
+enum load_mode {
+    LOAD_FANOUT,
+    LOAD_ACK,
+    LOAD_DELIVER,
+    LOAD_IDLE,
+    LOAD_CHURN,
+    LOAD_RECOVERY,
+    LOAD_STORM,
 };
 
 struct load_options {
     enum load_mode mode;
+    enum client_dialect dialect;
     struct addresses connect; /* of all; in storm mode of those that will have to come back */
     uint32_t members;         /* connections; they take turns in the rooms */
     uint32_t senders;         /* the first so many of the members */
     uint32_t window;          /* messages that each sender has in flight */
+    uint32_t messages; /* so many in all, instead of warm-up and duration; 0: no such number */
     uint32_t rooms;
+    uint32_t rooms_each; /* idle: of each connection, and no one else is there */
     uint32_t body_bytes;
     uint32_t warmup_ms, duration_ms;
-    /* of storm mode */
+    bool has_echo; /* senders get their own messages, as everybody does */
+    char room_prefix[ROOM_PREFIX_BYTES_MAX + 1];
+    /* of deliver mode */
+    uint32_t rate; /* messages a second; 0: others send */
+    char nats_url[NATS_URL_BYTES_MAX + 1];
+    /* of churn mode: the last so many of the members */
+    uint32_t churners;
+    /* of storm and recovery mode */
     struct addresses back_to, witness_of;
     uint32_t witnesses; /* the first so many of the members, who stay */
     uint32_t missed;    /* messages of each room that the others miss */
-    uint32_t every_ms;  /* between messages while they come back */
-    bool has_echo;      /* senders get their own messages, as everybody does */
-    char room_prefix[ROOM_PREFIX_BYTES_MAX + 1];
-    pid_t servers[PROCESSES_MAX]; /* whose CPU time together is the measure */
-    size_t server_count;
-    struct watched_process watched[PROCESSES_MAX]; /* told besides, with their children */
-    size_t watched_count;
+    uint32_t every_ms;  /* between messages while they come back; 0: there are none */
+    struct meter meter;
 };
 
 /*

@@ -8,12 +8,15 @@
 #include <sys/types.h>
 
 /*
- * CPU time, user and system, that all threads of @pid have used since it began, in µs. The kernel tells it in ticks of
- * 10 ms. Returns false when there is no such process.
+ * CPU time, user and system, that all threads of @pid which still run have used since they began, in µs; where the kernel
+ * does not tell that, in ticks of 10 ms. Returns false when there is no such process.
  */
 MUST_USE bool process_cpu_us(pid_t pid, uint64_t *ret_us);
 
-/* The same of @pid and its living children, as of a Postgres: one whose child ended meanwhile tells too little. */
+/*
+ * The same of @pid and its living children, as of a Postgres, in ticks of 10 ms: one whose child ended meanwhile tells too
+ * little.
+ */
 MUST_USE bool process_family_cpu_us(pid_t pid, uint64_t *ret_us);
 
 /* Proportional set size in bytes: memory of user space, shared pages by halves. Needs the same user, or root. */

@@ -2,7 +2,6 @@
 #include "idle.h"
 #include "base/clock.h"
 #include "meter.h"
-#include "process.h"
 #include "swarm.h"
 
 #include <stdio.h>
@@ -28,43 +27,28 @@ static void on_ack(void *user, struct client *client, uint64_t ack_id, struct by
     on_event(user, client, arguments);
 }
 
-static bool read_pss(const struct load_options *options, uint64_t *ret_bytes, struct buf *error)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < options->server_count; i++) {
-        uint64_t bytes;
-        if (!process_pss_bytes(options->servers[i], &bytes)) {
-            buf_append_format(error, "The memory of process %d cannot be read.",
-                              (int)options->servers[i]);
-            return false;
-        }
-        sum += bytes;
-    }
-    *ret_bytes = sum;
-    return true;
-}
-
 static bool measure(struct idle *idle)
 {
     const struct load_options *options = idle->options;
     struct swarm *swarm = &idle->swarm;
     struct buf *error = &swarm->error;
-    return read_pss(options, &idle->pss_before, error) && swarm_connect(swarm) &&
+    return meter_read_pss(&options->meter, &idle->pss_before, error) && swarm_connect(swarm) &&
            swarm_run_until(swarm, clock_monotonic_us() + options->warmup_ms * UINT64_C(1000)) &&
-           meter_read(options, &idle->begin, error) &&
+           meter_read(&options->meter, &idle->begin, error) &&
            swarm_run_until(swarm, idle->begin.at_us + options->duration_ms * UINT64_C(1000)) &&
-           meter_read(options, &idle->end, error) && read_pss(options, &idle->pss_after, error);
+           meter_read(&options->meter, &idle->end, error) &&
+           meter_read_pss(&options->meter, &idle->pss_after, error);
 }
 
 static void write_result(const struct idle *idle, struct buf *out)
 {
     const struct load_options *options = idle->options;
     double grown = (double)idle->pss_after - (double)idle->pss_before;
-    double minutes = (double)(idle->end.at_us - idle->begin.at_us) / 60e6;
-    double server_s = (double)(idle->end.servers_us - idle->begin.servers_us) / 1e6;
-    buf_append_format(out, "{\"mode\":\"idle\",\"members\":%u,\"rooms\":%u,", options->members,
-                      options->rooms);
-    meter_write(options, &idle->begin, &idle->end, out);
+    double minutes = meter_wall_s(&idle->begin, &idle->end) / 60;
+    double server_s = meter_server_s(&idle->begin, &idle->end);
+    buf_append_format(out, "{\"mode\":\"idle\",\"members\":%u,\"rooms\":%u,\"rooms_each\":%u,",
+                      options->members, options->rooms, options->rooms_each);
+    meter_write(&options->meter, &idle->begin, &idle->end, out);
     buf_append_format(out,
                       ",\"pss_before_bytes\":%llu,\"pss_after_bytes\":%llu,"
                       "\"pss_per_connection_bytes\":%.1f,"

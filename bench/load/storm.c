@@ -1,10 +1,9 @@
-/* storm.c - storm mode. */
+/* storm.c - storm and recovery mode. */
 #include "storm.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "latency.h"
 #include "meter.h"
-#include "process.h"
 #include "swarm.h"
 
 #include <stdio.h>
@@ -46,13 +45,15 @@ struct storm {
     struct member *members;
     struct room *rooms;
     uint64_t epoch;
-    struct buf text;
+    struct buf text, arguments; /* of the next message */
+    uint64_t said;
     uint32_t away_count;
     uint64_t began_us;    /* when all came back */
     uint64_t next_say_us; /* of the witnesses, while they do */
     uint32_t next_room;
     uint32_t complete_count;
-    uint64_t refused, reset; /* handshakes: 503, or without an answer */
+    uint64_t caught_up_bytes; /* of events, by those who came back */
+    uint64_t refused, reset;  /* handshakes: 503, or without an answer */
     struct latency back, complete, delivery;
 };
 
@@ -78,6 +79,10 @@ static void write_auth(void *user, const struct client *client, struct buf *out)
 {
     const struct storm *storm = user;
     const struct member *member = &storm->members[client->index];
+    if (storm->options->dialect == CLIENT_TUTORIAL) {
+        buf_append_format(out, ",\"serverOffset\":%llu", (unsigned long long)member->next_id - 1);
+        return;
+    }
     if (member->pid.len > 0) {
         buf_append_format(out, ",\"pid\":\"%.*s\"", BYTES_FMT(member->pid));
     }
@@ -121,7 +126,7 @@ static void on_joined(void *user, struct client *client, struct bytes reply)
         member->pid = bytes_of(bytes_to_string(pid), pid.len);
         return;
     }
-    if (!bytes_equal(pid, member->pid)) {
+    if (storm->options->dialect == CLIENT_PARLEY && !bytes_equal(pid, member->pid)) {
         fail(storm, client, "came back to another session", reply);
         return;
     }
@@ -165,17 +170,22 @@ static void on_event(void *user, struct client *client, struct bytes event)
     struct storm *storm = user;
     struct member *member = &storm->members[client->index];
     struct room *room = &storm->rooms[client->room];
-    uint64_t id = client_event_id(event, &storm->epoch);
+    enum client_dialect dialect = storm->options->dialect;
+    uint64_t id = client_event_id(dialect, event, &storm->epoch);
     if (!bytes_start_with(event, BYTES("[\"chat message\",\"")) || id == 0 || id > room->sent) {
         fail(storm, client, "got something that nobody said", event);
-    } else if (id != member->next_id) {
+    } else if (dialect == CLIENT_PARLEY && id != member->next_id) {
         char what[96];
         snprintf(what, sizeof(what), "got id %llu, but awaited %llu", (unsigned long long)id,
                  (unsigned long long)member->next_id);
         fail(storm, client, what, event);
     } else {
-        member->next_id = id + 1;
+        /* Where ids need not be in order, this counts: nothing else has numbers there. */
+        id = member->next_id++;
         room->head = MAX_OF(room->head, id);
+        if (storm->phase == STORM_BACK && !is_witness(storm, client)) {
+            storm->caught_up_bytes += event.len;
+        }
         if (storm->phase == STORM_BACK && is_witness(storm, client)) {
             latency_record(&storm->delivery, clock_monotonic_us() - room->sent_us[id - 1]);
         }
@@ -199,8 +209,12 @@ static void say(struct storm *storm, uint32_t number)
         room->sent_us = mem_resize(room->sent_us, (room->sent + GROWTH) * sizeof(uint64_t));
     }
     room->sent_us[room->sent++] = clock_monotonic_us();
+    storm->said++;
+    buf_clear(&storm->arguments);
+    client_append_message(&storm->arguments, &storm->swarm.settings, buf_bytes(&storm->text),
+                          storm->said);
     /* Witness n is in room n. */
-    swarm_emit(&storm->swarm, &storm->swarm.clients[number], NULL, buf_bytes(&storm->text));
+    swarm_emit(&storm->swarm, &storm->swarm.clients[number], NULL, buf_bytes(&storm->arguments));
 }
 
 static bool turn(struct storm *storm, uint64_t deadline_us, const char *what)
@@ -249,6 +263,17 @@ static bool wait_for_death(struct storm *storm)
         if (!turn(storm, deadline_us, "the death of the servers of --connect")) {
             return false;
         }
+    }
+    return true;
+}
+
+/* Recovery: all but the witnesses go by themselves. */
+static bool leave(struct storm *storm)
+{
+    storm->phase = STORM_AWAY;
+    for (uint32_t i = storm->options->witnesses; i < storm->options->members; i++) {
+        swarm_stop(&storm->swarm, &storm->swarm.clients[i]);
+        storm->away_count++;
     }
     return true;
 }
@@ -315,7 +340,7 @@ static bool come_back(struct storm *storm)
             }
             next_check_us = now_us + RETRY_CHECK_US;
         }
-        if (now_us >= storm->next_say_us) {
+        if (options->every_ms > 0 && now_us >= storm->next_say_us) {
             storm->next_say_us = now_us + options->every_ms * UINT64_C(1000);
             say(storm, storm->next_room);
             storm->next_room = storm->next_room + 1 < options->rooms ? storm->next_room + 1 : 0;
@@ -342,55 +367,49 @@ static bool settle(struct storm *storm)
     return true;
 }
 
-static bool read_pss(struct storm *storm, uint64_t *ret_bytes)
+static void write_result(const struct storm *storm, const struct meter_reading *begin,
+                         const struct meter_reading *end, uint64_t pss_before, uint64_t pss_after,
+                         struct buf *out)
 {
-    *ret_bytes = 0;
-    for (size_t i = 0; i < storm->options->server_count; i++) {
-        uint64_t bytes;
-        if (!process_pss_bytes(storm->options->servers[i], &bytes)) {
-            buf_append_format(&storm->swarm.error, "The memory of process %d cannot be read.",
-                              (int)storm->options->servers[i]);
-            return false;
-        }
-        *ret_bytes += bytes;
-    }
-    return true;
-}
-
-static void write_latency(struct buf *out, const char *name, const struct latency *latency)
-{
-    buf_append_format(out, ",\"%s_ms\":{\"p50\":%.1f,\"p99\":%.1f,\"max\":%.1f}", name,
-                      (double)latency_percentile(latency, 0.50) / 1e3,
-                      (double)latency_percentile(latency, 0.99) / 1e3,
-                      (double)latency->max_us / 1e3);
+    const struct load_options *options = storm->options;
+    uint32_t crowd = options->members - options->witnesses;
+    buf_append_format(
+        out, "{\"mode\":\"%s\",\"members\":%u,\"witnesses\":%u,\"rooms\":%u,\"missed\":%u,",
+        options->mode == LOAD_STORM ? "storm" : "recovery", options->members, options->witnesses,
+        options->rooms, options->missed);
+    meter_write(&options->meter, begin, end, out);
+    buf_append_format(out,
+                      ",\"server_cpu_us_per_return\":%.2f,\"caught_up_bytes\":%llu"
+                      ",\"refused\":%llu,\"reset\":%llu"
+                      ",\"pss_before_bytes\":%llu,\"pss_after_bytes\":%llu,",
+                      meter_server_s(begin, end) * 1e6 / crowd,
+                      (unsigned long long)storm->caught_up_bytes,
+                      (unsigned long long)storm->refused, (unsigned long long)storm->reset,
+                      (unsigned long long)pss_before, (unsigned long long)pss_after);
+    latency_write(out, "back", &storm->back);
+    buf_append_char(out, ',');
+    latency_write(out, "complete", &storm->complete);
+    buf_append_char(out, ',');
+    latency_write(out, "delivery_to_witnesses", &storm->delivery);
+    buf_append_char(out, '}');
 }
 
 static bool measure(struct storm *storm, struct buf *out)
 {
-    const struct load_options *options = storm->options;
+    const struct meter *meter = &storm->options->meter;
     struct swarm *swarm = &storm->swarm;
     struct meter_reading begin, end;
     uint64_t pss_before, pss_after;
-    if (!swarm_connect(swarm) || !wait_for_death(storm) || !say_missed(storm) ||
-        !wait_for_listeners(storm) || !read_pss(storm, &pss_before) ||
-        !meter_read(options, &begin, &swarm->error) || !come_back(storm) ||
-        !meter_read(options, &end, &swarm->error) || !settle(storm) ||
-        !read_pss(storm, &pss_after)) {
+    if (!swarm_connect(swarm) ||
+        !(storm->options->mode == LOAD_STORM ? wait_for_death(storm) : leave(storm)) ||
+        !say_missed(storm) || !wait_for_listeners(storm) ||
+        !meter_read_pss(meter, &pss_before, &swarm->error) ||
+        !meter_read(meter, &begin, &swarm->error) || !come_back(storm) ||
+        !meter_read(meter, &end, &swarm->error) || !settle(storm) ||
+        !meter_read_pss(meter, &pss_after, &swarm->error)) {
         return false;
     }
-    buf_append_format(
-        out, "{\"mode\":\"storm\",\"members\":%u,\"witnesses\":%u,\"rooms\":%u,\"missed\":%u,",
-        options->members, options->witnesses, options->rooms, options->missed);
-    meter_write(options, &begin, &end, out);
-    buf_append_format(out,
-                      ",\"refused\":%llu,\"reset\":%llu,\"pss_before_bytes\":%llu,"
-                      "\"pss_after_bytes\":%llu",
-                      (unsigned long long)storm->refused, (unsigned long long)storm->reset,
-                      (unsigned long long)pss_before, (unsigned long long)pss_after);
-    write_latency(out, "back", &storm->back);
-    write_latency(out, "complete", &storm->complete);
-    write_latency(out, "delivery_to_witnesses", &storm->delivery);
-    buf_append_char(out, '}');
+    write_result(storm, &begin, &end, pss_before, pss_after, out);
     return true;
 }
 
@@ -402,11 +421,9 @@ static void prepare(struct storm *storm)
     for (uint32_t i = 0; i < options->members; i++) {
         storm->members[i].next_id = 1;
     }
-    buf_append_bytes(&storm->text, BYTES("\"chat message\",\""));
     for (uint32_t i = 0; i < options->body_bytes; i++) {
         buf_append_char(&storm->text, (char)('a' + i % 26));
     }
-    buf_append_char(&storm->text, '"');
 }
 
 static void release(struct storm *storm)
@@ -420,6 +437,7 @@ static void release(struct storm *storm)
     free(storm->members);
     free(storm->rooms);
     buf_release(&storm->text);
+    buf_release(&storm->arguments);
 }
 
 bool storm_run(const struct load_options *options, struct buf *out, struct buf *ret_error)

@@ -20,7 +20,8 @@ enum {
 };
 
 struct member {
-    uint64_t next_id; /* 0: has got nothing yet */
+    uint64_t next_id;  /* 0: has got nothing yet */
+    uint64_t received; /* messages */
     uint64_t *
         sent_us; /* of a sender: for each place in its window, when that was sent; 0: the place is free */
     uint64_t done_count; /* fanout: message n of a sender has the place n modulo window */
@@ -29,7 +30,7 @@ struct member {
 struct room {
     uint32_t member_count;
     uint64_t first_id;   /* that anyone got; 0: none yet */
-    uint64_t head;       /* the highest that anyone got */
+    uint64_t sent;       /* messages */
     uint32_t *remaining; /* fanout: members that lack message id, at id & mask */
     uint64_t mask;
 };
@@ -39,7 +40,7 @@ struct traffic {
     struct swarm swarm;
     struct member *members;
     struct room *rooms;
-    struct buf text; /* arguments of the next message */
+    struct buf text, arguments; /* of the next message */
     bool is_sending, is_measuring;
     uint64_t sent_count, done_count;
     /* while measuring */
@@ -64,25 +65,34 @@ static void fail(struct traffic *traffic, const struct client *client, const cha
 
 static void prepare_text(struct traffic *traffic)
 {
-    buf_append_format(&traffic->text, "\"chat message\",\"%0*u", SENDER_DIGITS, 0);
+    buf_append_format(&traffic->text, "%0*u", SENDER_DIGITS, 0);
     for (uint32_t i = SENDER_DIGITS; i < traffic->options->body_bytes; i++) {
         buf_append_char(&traffic->text, (char)('a' + i % 26));
     }
-    buf_append_char(&traffic->text, '"');
 }
 
 static void send_one(struct traffic *traffic, struct client *client, uint64_t place)
 {
-    enum { SENDER_AT = sizeof("\"chat message\",\"") - 1 };
     char sender[SENDER_DIGITS + 1];
     snprintf(sender, sizeof(sender), "%0*u", SENDER_DIGITS, client->index);
-    memcpy(traffic->text.data + SENDER_AT, sender, SENDER_DIGITS);
+    memcpy(traffic->text.data, sender, SENDER_DIGITS);
     struct member *member = &traffic->members[client->index];
     member->sent_us[place] = clock_monotonic_us();
     traffic->sent_count++;
+    traffic->rooms[client->room].sent++;
+    buf_clear(&traffic->arguments);
+    client_append_message(&traffic->arguments, &traffic->swarm.settings, buf_bytes(&traffic->text),
+                          traffic->sent_count);
     /* The place is also the acknowledgement's id: taken again only after it has come. */
     swarm_emit(&traffic->swarm, client, traffic->options->mode == LOAD_ACK ? &place : NULL,
-               buf_bytes(&traffic->text));
+               buf_bytes(&traffic->arguments));
+}
+
+/* Whether as many are sent as --messages says. */
+static bool is_enough(const struct traffic *traffic)
+{
+    uint32_t messages = traffic->options->messages;
+    return messages > 0 && traffic->sent_count >= messages;
 }
 
 /* The message in @place of a sender's window is done: counts it, and sends the next. */
@@ -96,7 +106,7 @@ static void finish_one(struct traffic *traffic, struct client *client, uint64_t 
     member->sent_us[place] = 0;
     member->done_count++;
     traffic->done_count++;
-    if (traffic->is_sending) {
+    if (traffic->is_sending && !is_enough(traffic)) {
         send_one(traffic, client, place);
     }
 }
@@ -105,7 +115,7 @@ static void start_sending(struct traffic *traffic)
 {
     traffic->is_sending = true;
     for (uint32_t i = 0; i < traffic->options->senders; i++) {
-        for (uint64_t place = 0; place < traffic->options->window; place++) {
+        for (uint64_t place = 0; place < traffic->options->window && !is_enough(traffic); place++) {
             send_one(traffic, &traffic->swarm.clients[i], place);
         }
     }
@@ -117,6 +127,9 @@ static void start_sending(struct traffic *traffic)
 static bool is_in_order(const struct traffic *traffic, const struct member *member,
                         const struct room *room, uint64_t id)
 {
+    if (traffic->options->dialect == CLIENT_TUTORIAL) {
+        return true; /* what is inserted first need not be said first */
+    }
     if (!traffic->options->has_echo) {
         return id >= member->next_id; /* its own are left out */
     }
@@ -149,7 +162,7 @@ static void on_event(void *user, struct client *client, struct bytes event)
     struct traffic *traffic = user;
     struct member *member = &traffic->members[client->index];
     struct room *room = &traffic->rooms[client->room];
-    uint64_t id = client_event_id(event, NULL);
+    uint64_t id = client_event_id(traffic->options->dialect, event, NULL);
     if (!bytes_start_with(event, BYTES("[\"chat message\",\"")) || id == 0) {
         fail(traffic, client, "got something else than a message", event);
         return;
@@ -165,7 +178,7 @@ static void on_event(void *user, struct client *client, struct bytes event)
         return;
     }
     member->next_id = id + 1;
-    room->head = MAX_OF(room->head, id);
+    member->received++;
     if (traffic->is_measuring) {
         traffic->deliveries++;
         traffic->delivered_bytes += 2 + (size_t)client->namespace_len + event.len;
@@ -182,7 +195,8 @@ static void on_ack(void *user, struct client *client, uint64_t ack_id, struct by
     if (ack_id >= traffic->options->window || member->sent_us == NULL ||
         member->sent_us[ack_id] == 0) {
         fail(traffic, client, "got an acknowledgement of what it did not send", arguments);
-    } else if (!bytes_start_with(arguments, BYTES("[{\"status\":\"ok\","))) {
+    } else if (traffic->options->dialect == CLIENT_PARLEY &&
+               !bytes_start_with(arguments, BYTES("[{\"status\":\"ok\","))) {
         fail(traffic, client, "was refused", arguments);
     } else {
         finish_one(traffic, client, ack_id);
@@ -203,8 +217,9 @@ static void prepare(struct traffic *traffic)
         }
     }
     uint64_t capacity = 1;
-    /* All that can be in flight in one room. */
-    while (capacity < (uint64_t)options->window * (options->senders / options->rooms + 1)) {
+    /* All that can be in flight in one room; where ids need not be in order, one may stay behind for long. */
+    uint64_t in_flight = (uint64_t)options->window * (options->senders / options->rooms + 1);
+    while (capacity < in_flight * (options->dialect == CLIENT_TUTORIAL ? 256 : 1)) {
         capacity *= 2;
     }
     for (uint32_t i = 0; i < options->rooms; i++) {
@@ -229,15 +244,16 @@ static void release(struct traffic *traffic)
     free(traffic->members);
     free(traffic->rooms);
     buf_release(&traffic->text);
+    buf_release(&traffic->arguments);
 }
 
-/* The first member that lacks something that another one in its room has got, or NULL. */
+/* The first member that has not got all that was sent in its room, or NULL. */
 static const struct client *find_behind(const struct traffic *traffic)
 {
     for (uint32_t i = 0; i < traffic->options->members && traffic->options->has_echo; i++) {
         const struct client *client = &traffic->swarm.clients[i];
         const struct room *room = &traffic->rooms[client->room];
-        if (room->head != 0 && traffic->members[i].next_id != room->head + 1) {
+        if (traffic->members[i].received != room->sent) {
             return client;
         }
     }
@@ -270,33 +286,56 @@ static bool drain(struct traffic *traffic)
     return true;
 }
 
-static bool measure(struct traffic *traffic, struct meter_reading *begin, struct meter_reading *end)
+/* So many seconds, from the middle of it. */
+static bool measure_time(struct traffic *traffic, struct meter_reading *begin,
+                         struct meter_reading *end)
 {
     const struct load_options *options = traffic->options;
     struct swarm *swarm = &traffic->swarm;
-    if (!swarm_connect(swarm)) {
-        return false;
-    }
     start_sending(traffic);
     if (!swarm_run_until(swarm, clock_monotonic_us() + options->warmup_ms * UINT64_C(1000)) ||
-        !meter_read(options, begin, &swarm->error)) {
+        !meter_read(&options->meter, begin, &swarm->error)) {
         return false;
     }
     traffic->is_measuring = true;
     if (!swarm_run_until(swarm, begin->at_us + options->duration_ms * UINT64_C(1000)) ||
-        !meter_read(options, end, &swarm->error)) {
+        !meter_read(&options->meter, end, &swarm->error)) {
         return false;
     }
     traffic->is_measuring = false;
     return drain(traffic);
 }
 
+/* So many messages, from the first to the last. */
+static bool measure_messages(struct traffic *traffic, struct meter_reading *begin,
+                             struct meter_reading *end)
+{
+    struct swarm *swarm = &traffic->swarm;
+    if (!meter_read(&traffic->options->meter, begin, &swarm->error)) {
+        return false;
+    }
+    traffic->is_measuring = true;
+    start_sending(traffic);
+    while (traffic->done_count < traffic->options->messages) {
+        if (!swarm_turn(swarm, 1000)) {
+            return false;
+        }
+    }
+    return drain(traffic) && meter_read(&traffic->options->meter, end, &swarm->error);
+}
+
+static bool measure(struct traffic *traffic, struct meter_reading *begin, struct meter_reading *end)
+{
+    return swarm_connect(&traffic->swarm) &&
+           (traffic->options->messages > 0 ? measure_messages(traffic, begin, end)
+                                           : measure_time(traffic, begin, end));
+}
+
 static void write_result(const struct traffic *traffic, const struct meter_reading *begin,
                          const struct meter_reading *end, struct buf *out)
 {
     const struct load_options *options = traffic->options;
-    double wall_s = (double)(end->at_us - begin->at_us) / 1e6;
-    double server_s = (double)(end->servers_us - begin->servers_us) / 1e6;
+    double wall_s = meter_wall_s(begin, end), server_s = meter_server_s(begin, end);
     double deliveries = (double)traffic->deliveries, completions = (double)traffic->completions;
     buf_append_format(out,
                       "{\"mode\":\"%s\",\"members\":%u,\"senders\":%u,\"window\":%u,\"rooms\":%u,"
@@ -304,7 +343,7 @@ static void write_result(const struct traffic *traffic, const struct meter_readi
                       options->mode == LOAD_ACK ? "ack" : "fanout", options->members,
                       options->senders, options->window, options->rooms, options->body_bytes,
                       options->has_echo ? "true" : "false");
-    meter_write(options, begin, end, out);
+    meter_write(&options->meter, begin, end, out);
     buf_append_format(out,
                       ",\"messages\":%.0f,\"messages_per_s\":%.1f"
                       ",\"deliveries\":%.0f,\"deliveries_per_s\":%.1f",
@@ -315,13 +354,13 @@ static void write_result(const struct traffic *traffic, const struct meter_readi
             completions / server_s, deliveries / server_s);
     }
     if (traffic->deliveries > 0) {
-        buf_append_format(out, ",\"packet_bytes\":%.1f",
-                          (double)traffic->delivered_bytes / deliveries);
+        buf_append_format(out, ",\"packet_bytes\":%.1f,\"load_cpu_us_per_delivery\":%.3f",
+                          (double)traffic->delivered_bytes / deliveries,
+                          meter_own_s(begin, end) * 1e6 / deliveries);
     }
-    buf_append_format(out, ",\"latency_ms\":{\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f}}",
-                      (double)latency_percentile(&traffic->latency, 0.50) / 1e3,
-                      (double)latency_percentile(&traffic->latency, 0.99) / 1e3,
-                      (double)traffic->latency.max_us / 1e3);
+    buf_append_char(out, ',');
+    latency_write(out, "latency", &traffic->latency);
+    buf_append_char(out, '}');
 }
 
 bool traffic_run(const struct load_options *options, struct buf *out, struct buf *ret_error)

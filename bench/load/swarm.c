@@ -41,7 +41,9 @@ bool swarm_init(struct swarm *swarm, const struct load_options *options,
 {
     *swarm = (struct swarm){
         .options = options,
-        .settings = {.room_prefix = options->room_prefix,
+        .settings = {.dialect = options->dialect,
+                     .room_prefix = options->room_prefix,
+                     .rooms_each = options->rooms_each,
                      .has_echo = options->has_echo,
                      .handlers = handlers},
         .clients = mem_alloc_zeroed(options->members * sizeof(struct client)),
@@ -77,6 +79,12 @@ static bool fail(struct swarm *swarm, const struct client *client, const char *w
     return false;
 }
 
+void swarm_stop(struct swarm *swarm, struct client *client)
+{
+    swarm->joined_count -= client->state == CLIENT_JOINED;
+    client_reset(client);
+}
+
 /* The connection of @client is over, as swarm->error says. Returns whether somebody handles that. */
 static bool end(struct swarm *swarm, struct client *client)
 {
@@ -87,8 +95,7 @@ static bool end(struct swarm *swarm, struct client *client)
     struct buf why = swarm->error;
     swarm->error = BUF_INIT;
     enum client_state state = client->state;
-    swarm->joined_count -= state == CLIENT_JOINED;
-    client_reset(client);
+    swarm_stop(swarm, client);
     handlers->on_lost(handlers->user, client, state, buf_bytes(&why));
     buf_release(&why);
     return swarm->error.len == 0;
@@ -203,7 +210,7 @@ static bool finish_connect(struct swarm *swarm, struct client *client)
     if (error != 0) {
         return lose(swarm, client, "cannot connect", error);
     }
-    client_start(client);
+    client_start(client, &swarm->settings);
     return true;
 }
 

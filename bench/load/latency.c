@@ -43,3 +43,26 @@ uint64_t latency_percentile(const struct latency *latency, double share)
     }
     return 0;
 }
+
+void latency_write(struct buf *out, const char *name, const struct latency *latency)
+{
+    static const struct {
+        const char *name;
+        double share;
+    } SHARES[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}};
+    buf_append_format(out, "\"%s_ms\":{\"count\":%llu", name, (unsigned long long)latency->count);
+    for (size_t i = 0; i < COUNT_OF(SHARES); i++) {
+        buf_append_format(out, ",\"%s\":%.3f", SHARES[i].name,
+                          (double)latency_percentile(latency, SHARES[i].share) / 1e3);
+    }
+    buf_append_format(out, ",\"max\":%.3f,\"histogram\":[", (double)latency->max_us / 1e3);
+    const char *comma = "";
+    for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
+        if (latency->buckets[i] > 0) {
+            buf_append_format(out, "%s[%.3f,%llu]", comma, (double)bucket_end(i) / 1e3,
+                              (unsigned long long)latency->buckets[i]);
+            comma = ",";
+        }
+    }
+    buf_append_bytes(out, BYTES("]}"));
+}

@@ -5,7 +5,7 @@
 #ifndef PARLEY_BENCH_LATENCY_H
 #define PARLEY_BENCH_LATENCY_H
 
-#include "base/base.h"
+#include "base/bytes.h"
 
 enum {
     LATENCY_STEP_BITS = 5,
@@ -23,5 +23,11 @@ void latency_record(struct latency *latency, uint64_t us);
 
 /* The duration in µs that @share (0..1) of all did not exceed: the upper end of its bucket. 0 when there are none. */
 uint64_t latency_percentile(const struct latency *latency, double share);
+
+/*
+ * Appends  "<name>_ms":{"count":…,"p50":…,"p90":…,"p99":…,"p999":…,"max":…,"histogram":[[upper end in ms, how many],…]}  ;
+ * the histogram has what is not empty.
+ */
+void latency_write(struct buf *out, const char *name, const struct latency *latency);
 
 #endif
