@@ -31,6 +31,15 @@ void latency_record(struct latency *latency, uint64_t us)
     latency->max_us = MAX_OF(latency->max_us, us);
 }
 
+void latency_add(struct latency *latency, const struct latency *other)
+{
+    for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
+        latency->buckets[i] += other->buckets[i];
+    }
+    latency->count += other->count;
+    latency->max_us = MAX_OF(latency->max_us, other->max_us);
+}
+
 uint64_t latency_percentile(const struct latency *latency, double share)
 {
     double wanted = (double)latency->count * share;

@@ -21,6 +21,9 @@ struct latency {
 
 void latency_record(struct latency *latency, uint64_t us);
 
+/* Adds all that @other has recorded. */
+void latency_add(struct latency *latency, const struct latency *other);
+
 /* The duration in µs that @share (0..1) of all did not exceed: the upper end of its bucket. 0 when there are none. */
 uint64_t latency_percentile(const struct latency *latency, double share);
 
