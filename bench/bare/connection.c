@@ -11,7 +11,8 @@
 enum { READ_BYTES_MAX = 256 * 1024 };
 
 static struct list pings = {&pings, &pings}; /* who is due first comes first */
-static uint64_t answers;                     /* ids of messages that were not published */
+static uint64_t answer_count;                /* ids of messages that were not published */
+static struct buf answers;                   /* frames to the one that is being read from */
 
 struct connection *connection_new(int fd)
 {
@@ -116,7 +117,15 @@ static void join(struct connection *connection, struct bytes packet)
     }
 }
 
-/* 42/room,17["chat message",…] is answered as Parley would. */
+static void send_answers(struct connection *connection)
+{
+    if (answers.len > 0) {
+        connection_send(connection, buf_bytes(&answers));
+        buf_clear(&answers);
+    }
+}
+
+/* 42/room,17["chat message",…] is answered as Parley would, at the end of the read where writes are joined. */
 static void answer(struct connection *connection, struct bytes packet)
 {
     struct bytes head = namespace_of(packet, '[');
@@ -125,9 +134,12 @@ static void answer(struct connection *connection, struct bytes packet)
     buf_append_bytes(&reply, BYTES("43"));
     buf_append_bytes(&reply, head);
     buf_append_bytes(&reply, BYTES("[{\"status\":\"ok\",\"id\":\""));
-    buf_append_u64(&reply, ++answers);
+    buf_append_u64(&reply, ++answer_count);
     buf_append_bytes(&reply, BYTES("\",\"duplicate\":false}]"));
-    connection_send_packet(connection, buf_bytes(&reply));
+    ws_append_frame(&answers, WS_TEXT, buf_bytes(&reply));
+    if (!settings.is_joined) {
+        send_answers(connection);
+    }
 }
 
 static void on_packet(struct connection *connection, struct bytes packet)
@@ -213,5 +225,6 @@ bool connection_on_readable(struct connection *connection)
         take_all(connection, &rest);
         buf_append_bytes(&connection->in, rest);
     }
+    send_answers(connection);
     return true;
 }

@@ -14,10 +14,11 @@
 enum {
     READ_BYTES_MAX = 256 * 1024,
     EVENTS_MAX = 512,
-    HANDSHAKES_MAX = 256,  /* at a time: far below what a listener's backlog holds */
+    JOINS_MAX = 256,       /* at a time: far below what a listener's backlog holds */
     SOURCE_ADDRESSES = 10, /* 127.0.0.1 and up: 28,000 ports each */
     FILES_BESIDES = 16,    /* that are no connections */
     CONNECT_TIMEOUT_US = 60000000,
+    ROOM_TIMEOUT_US = 5000, /* for each that is joined, besides */
 };
 
 static bool raise_file_limit(struct swarm *swarm, uint32_t wanted)
@@ -217,10 +218,13 @@ static bool finish_connect(struct swarm *swarm, struct client *client)
 bool swarm_connect(struct swarm *swarm)
 {
     uint32_t members = swarm->options->members;
-    uint64_t deadline_us = clock_monotonic_us() + CONNECT_TIMEOUT_US;
+    uint32_t at_a_time = MAX_OF(JOINS_MAX / swarm->options->rooms_each, 1U);
+    uint64_t timeout_us =
+        CONNECT_TIMEOUT_US + (uint64_t)members * swarm->options->rooms_each * ROOM_TIMEOUT_US;
+    uint64_t deadline_us = clock_monotonic_us() + timeout_us;
     while (swarm->joined_count < members) {
         while (swarm->started_count < members &&
-               swarm->started_count - swarm->joined_count < HANDSHAKES_MAX) {
+               swarm->started_count - swarm->joined_count < at_a_time) {
             if (!swarm_start(swarm, &swarm->clients[swarm->started_count++])) {
                 return false;
             }
@@ -230,7 +234,7 @@ bool swarm_connect(struct swarm *swarm)
         }
         if (clock_monotonic_us() > deadline_us) {
             buf_append_format(&swarm->error, "Only %u of %u connections had joined after %u s.",
-                              swarm->joined_count, members, CONNECT_TIMEOUT_US / 1000000);
+                              swarm->joined_count, members, (unsigned)(timeout_us / 1000000));
             return false;
         }
     }

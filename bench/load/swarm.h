@@ -33,7 +33,7 @@ void swarm_release(struct swarm *swarm);
 
 /*
  * Connects all clients, and waits until all have joined. Returns false with a sentence in swarm->error when that takes
- * more than a minute, or when a connection fails.
+ * more than a minute and 5 ms for each join, or when a connection fails.
  */
 MUST_USE bool swarm_connect(struct swarm *swarm);
 

@@ -47,13 +47,13 @@ async function measureChurn(bench) {
 /** Bytes for each room of one member, beside what their connections need. */
 async function measureRooms(bench) {
   const { members, each } = ROOMS;
-  const grown = [];
-  for (const options of [{ rooms: members }, { 'rooms-each': each }]) {
-    const all = { members, ...options, warmup: 2, seconds: 0.5 };
-    const run = await bench.gateway(`rooms, ${each > 1 ? members * each : members}`, 'idle', all);
-    grown.push(run.pss_after_bytes - run.pss_before_bytes);
-  }
-  return (grown[1] - grown[0]) / (members * (each - 1));
+  const grown = async (options) => {
+    const all = { members, warmup: 2, seconds: 0.5, ...options };
+    const run = await bench.gateway(`${members * (options['rooms-each'] ?? 1)} rooms`, 'idle', all);
+    return run.pss_after_bytes - run.pss_before_bytes;
+  };
+  const few = await grown({ rooms: members });
+  return ((await grown({ 'rooms-each': each })) - few) / (members * (each - 1));
 }
 
 export default {
@@ -68,7 +68,7 @@ export default {
     );
     const connections = await bench.times(() => measureConnections(bench), rounds);
     const churns = await bench.times(() => measureChurn(bench), rounds);
-    const rooms = await bench.times(() => measureRooms(bench), Math.min(rounds, 3));
+    const rooms = [await measureRooms(bench)]; // it takes minutes, and hardly varies
     const parley = pairs.map(([runs]) => marginal(runs.map(perMessage), FANOUTS));
     const bare = pairs.map(([, runs]) => marginal(runs.map(perMessage), FANOUTS));
     const memory = connections.map((grown) => marginal(grown, CONNECTIONS));
