@@ -182,6 +182,7 @@ static bool measure(struct deliver *deliver, struct buf *out)
     struct meter_reading begin, end;
     uint64_t pss_before, pss_after;
     if (!meter_read_pss(&options->meter, &pss_before, &swarm->error) || !swarm_connect(swarm) ||
+        !swarm_run_until(swarm, clock_monotonic_us() + options->settle_ms * UINT64_C(1000)) ||
         !run_until(deliver, clock_monotonic_us() + options->warmup_ms * UINT64_C(1000)) ||
         !meter_read(&options->meter, &begin, &swarm->error)) {
         return false;

@@ -40,6 +40,7 @@ static const char HELP[] =
     "  --warmup SECONDS           not measured; idle: time to settle (1)\n"
     "  --seconds SECONDS          measured (5)\n"
     "  --rate N                   deliver: messages a second (10); 0: only listens\n"
+    "  --settle SECONDS           deliver: silence before the warm-up (0)\n"
     "  --nats URL                 deliver: publishes as a store-service does, and is one\n"
     "  --churners N               churn: how many come and go at a time (32)\n"
     "  --back HOST:PORT[,…]       storm, recovery: where they come back\n"
@@ -110,6 +111,7 @@ static bool parse_other(const char *option, char *value, struct load_options *op
         uint32_t *ms;
     } times[] = {{"--warmup", &options->warmup_ms},
                  {"--seconds", &options->duration_ms},
+                 {"--settle", &options->settle_ms},
                  {"--every", &options->every_ms}};
     for (size_t i = 0; i < COUNT_OF(times); i++) {
         if (strcmp(option, times[i].option) == 0) {

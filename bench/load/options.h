@@ -38,7 +38,8 @@ struct load_options {
     bool has_echo; /* senders get their own messages, as everybody does */
     char room_prefix[ROOM_PREFIX_BYTES_MAX + 1];
     /* of deliver mode */
-    uint32_t rate; /* messages a second; 0: others send */
+    uint32_t rate;      /* messages a second; 0: others send */
+    uint32_t settle_ms; /* silence before the warm-up, so that all others of the room can join */
     char nats_url[NATS_URL_BYTES_MAX + 1];
     /* of churn mode: the last so many of the members */
     uint32_t churners;
