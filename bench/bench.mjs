@@ -10,6 +10,11 @@ import { estimate, verdict } from './statistics.mjs';
  * @property {string} says met, missed or within noise
  */
 
+/** Histograms are most of a run's bytes, and a run by hand tells them. */
+function withoutHistograms(run) {
+  return JSON.parse(JSON.stringify(run, (key, value) => (key === 'histogram' ? undefined : value)));
+}
+
 export class Bench {
   /** Every run with its figures, as it is kept beside the report. */
   runs = [];
@@ -34,7 +39,7 @@ export class Bench {
     const figures = await measurement.catch((error) => {
       throw new Error(`${what}: ${error.message}`, { cause: error });
     });
-    this.runs.push({ what, ...figures });
+    this.runs.push(withoutHistograms({ what, ...figures }));
     return figures;
   }
 

@@ -2,6 +2,7 @@
 import { goal, told } from '../bench.mjs';
 import { median } from '../statistics.mjs';
 import { table } from '../report.mjs';
+import { startNats } from '../system.mjs';
 
 const MEMBERS = 1000;
 /** Of messages of 128 bytes, until a gateway has said it. */
@@ -30,6 +31,9 @@ const SHAPES = [
   },
 ];
 
+/** Messages a second, so few that none waits for another one. */
+const STEADY_RATE = 40;
+
 const perCpu = (run) => run.deliveries_per_server_cpu_s;
 
 async function measureShape(bench, { name, options }) {
@@ -55,12 +59,32 @@ async function measureUnjoined(bench) {
   );
 }
 
+/**
+ * One message at a time, at the same rate from the same kind of clock for both. In a window the bare server answers at once
+ * and the gateway after a commit: so the load generator sleeps more often when the gateway writes, and to wake it is charged
+ * to the gateway.
+ */
+async function measureSteady(bench) {
+  const nats = await startNats();
+  const options = { members: MEMBERS, rate: STEADY_RATE, ...bench.timed };
+  try {
+    return await bench.pairs(
+      () => bench.gateway('steady', 'deliver', { ...options, nats: nats.url }, { NATS_URL: nats.url }),
+      () => bench.bare('steady', 'deliver', options, { packet: PACKET_BYTES }),
+      Math.min(bench.rounds, 3),
+    );
+  } finally {
+    await nats.child.end();
+  }
+}
+
 export default {
   name: 'fanout',
   async measure(bench) {
     const shapes = [];
     for (const shape of SHAPES) shapes.push({ ...shape, pairs: await measureShape(bench, shape) });
     const unjoined = await measureUnjoined(bench);
+    const steady = await measureSteady(bench);
     const rows = shapes.map(({ name, pairs }) => {
       const parley = pairs.map(([run]) => run);
       return [
@@ -97,6 +121,9 @@ export default {
         '',
         `A bare server that joins nothing does ${told(unjoined.map(perCpu), 0)} deliveries for each CPU second with 16 of one`,
         'sender in flight.',
+        '',
+        `At a steady ${STEADY_RATE} messages a second, published as by a store-service, none waiting for another one: ratio`,
+        `${told(steady.map(([run, bare]) => perCpu(run) / perCpu(bare)))}.`,
       ],
     };
   },
