@@ -37,14 +37,14 @@ void buf_release(struct buf *buf)
 
 char *buf_reserve(struct buf *buf, size_t extra)
 {
-    size_t wanted;
-    ASSERT(!__builtin_add_overflow(buf->len, extra, &wanted));
+    ASSERT(extra <= BUF_BYTES_MAX - buf->len);
+    size_t wanted = buf->len + extra;
     if (wanted > buf->capacity || buf->data == NULL) {
         /* Half as much again, so that many small appends cost a constant number of copies each. */
-        size_t grown = buf->capacity + buf->capacity / 2;
+        size_t grown = MIN_OF(buf->capacity + (size_t)buf->capacity / 2, BUF_BYTES_MAX);
         size_t capacity = MAX_OF(MAX_OF(wanted, grown), (size_t)BUF_CAPACITY_MIN);
         buf->data = mem_resize(buf->data, capacity);
-        buf->capacity = capacity;
+        buf->capacity = (uint32_t)capacity;
     }
     return buf->data + buf->len;
 }
@@ -53,7 +53,7 @@ void buf_append(struct buf *buf, const void *data, size_t len)
 {
     if (len > 0) {
         memcpy(buf_reserve(buf, len), data, len);
-        buf->len += len;
+        buf->len += (uint32_t)len;
     }
 }
 

@@ -57,11 +57,14 @@ MUST_USE bool bytes_to_u64(struct bytes text, uint64_t *ret_value);
 /* A heap copy with a NUL behind it. Returns owned. */
 MUST_USE char *bytes_to_string(struct bytes b);
 
+/* At most BUF_BYTES_MAX bytes: whoever may be asked for more has a smaller limit of its own. */
 struct buf {
     char *data;
-    size_t len;
-    size_t capacity;
+    uint32_t len;
+    uint32_t capacity;
 };
+
+#define BUF_BYTES_MAX ((size_t)UINT32_MAX)
 
 #define BUF_INIT ((struct buf){0})
 

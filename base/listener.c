@@ -34,10 +34,11 @@ int listener_open(const char *host, int *port, const char **ret_reason)
         *ret_reason = gai_strerror(failure);
         return -1;
     }
-    int yes = 1;
+    int yes = 1, send_buffer = LISTENER_SEND_BUFFER_BYTES; /* accepted sockets inherit it */
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     bool is_listening =
         fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer)) == 0 &&
         bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0;
     if (!is_listening) {
         *ret_reason = strerror(errno);

@@ -9,7 +9,7 @@ enum {
     WRITE_DEADLINE_MS = 5000, /* a server that reads nothing: nats.c then connects anew */
     PING_INTERVAL_MS = 2000,  /* a silent server is given up after PINGS_OUT_MAX of these */
     PINGS_OUT_MAX = 2,
-    RECONNECT_WAIT_MS = 250, /* and up to as much again, at random */
+    RECONNECT_WAIT_MS = NATS_RETRY_MS, /* and up to as much again, at random */
     RECONNECT_BUFFER_BYTES = 64 * 1024,
 };
 
@@ -104,29 +104,28 @@ natsOptions *nats_options_new(const char *urls, const char *name, struct buf *re
     return options;
 }
 
-natsConnection *nats_connect(natsOptions *options, const atomic_bool *is_closing)
+natsConnection *nats_try_connect(natsOptions *options, unsigned *tries)
 {
     natsConnection *connection = NULL;
-    for (int tries = 0; !atomic_load(is_closing); tries++) {
-        natsStatus status = natsConnection_Connect(&connection, options);
-        if (status == NATS_OK) {
-            return connection;
-        }
-        if (tries == 0) {
-            LOG(LOG_WARN, "nats_not_there_yet", F_STR("reason", natsStatus_GetText(status)),
-                F_STR("hint", "waiting for the NATS of NATS_URL"));
-        }
-        nats_Sleep(RECONNECT_WAIT_MS);
+    natsStatus status = natsConnection_Connect(&connection, options);
+    if (status == NATS_OK) {
+        return connection;
+    }
+    if ((*tries)++ == 0) {
+        LOG(LOG_WARN, "nats_not_there_yet", F_STR("reason", natsStatus_GetText(status)),
+            F_STR("hint", "waiting for the NATS of NATS_URL"));
     }
     return NULL;
 }
 
-void nats_check_payload(natsConnection *connection, size_t bytes)
+bool nats_check_payload(natsConnection *connection, size_t bytes)
 {
     int64_t max = natsConnection_GetMaxPayload(connection);
-    if (max < (int64_t)bytes) {
-        LOG(LOG_ERROR, "nats_max_payload_too_small", F_INT("max_payload", max),
-            F_INT("needed", bytes),
-            F_STR("hint", "raise max_payload in the configuration of the NATS of NATS_URL"));
+    if (max >= (int64_t)bytes) {
+        return true;
     }
+    LOG(LOG_ERROR, "nats_max_payload_too_small", F_INT("max_payload", max), F_INT("needed", bytes),
+        F_STR("hint", "raise max_payload in the configuration of the NATS of NATS_URL; until then "
+                      "it is not used"));
+    return false;
 }

@@ -11,7 +11,6 @@
 
 #include "bytes.h"
 #include <nats/nats.h>
-#include <stdatomic.h>
 
 /*
  * Options for the servers of @urls (the setting NATS_URL: nats://host:4222, several separated by commas), for a
@@ -20,16 +19,24 @@
  */
 MUST_USE natsOptions *nats_options_new(const char *urls, const char *name, struct buf *ret_error);
 
+enum {
+    NATS_RETRY_MS = 250,
+    NATS_PAYLOAD_CHECK_MS = 2000, /* a server that takes too little is looked at anew so often */
+};
+
 /*
- * Connects, and tries again until that works or *@is_closing is true (NULL then). Blocks: for a thread that has nothing
- * else to do. Logs when it has to wait.
+ * Tries to connect, which takes some seconds at most. Returns NULL when that did not work: then again in NATS_RETRY_MS.
+ * @tries says how often that was already, and grows; the first failure is logged.
  *
  * Not natsOptions_SetRetryOnFailedConnect(): with that, nats.c 3.4 gives up for good when a server, or a proxy in front of
  * one that is not there yet, takes the first connection and closes it. Later reconnects it does well.
  */
-MUST_USE natsConnection *nats_connect(natsOptions *options, const atomic_bool *is_closing);
+MUST_USE natsConnection *nats_try_connect(natsOptions *options, unsigned *tries);
 
-/* Logs an error where the server does not take messages of @bytes (its max_payload): whatever is that long gets lost. */
-void nats_check_payload(natsConnection *connection, size_t bytes);
+/*
+ * Whether the server takes messages of @bytes (its max_payload). Logs an error where it does not: what is that long would
+ * get lost, so it is as if there were no NATS, until it is configured anew (which it tells new connections only).
+ */
+MUST_USE bool nats_check_payload(natsConnection *connection, size_t bytes);
 
 #endif

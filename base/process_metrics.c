@@ -3,6 +3,7 @@
 #include "metrics.h"
 #include "version.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -62,4 +63,10 @@ void process_metrics_write(struct buf *out, const char *service)
                    seconds_of(CLOCK_PROCESS_CPUTIME_ID));
     metrics_single(out, "process_resident_memory_bytes", METRIC_GAUGE, "Memory that is in RAM now.",
                    field_of("/proc/self/statm", 1) * (double)sysconf(_SC_PAGESIZE));
+    struct mallinfo2 heap = mallinfo2();
+    metrics_single(
+        out, "parley_heap_bytes", METRIC_GAUGE,
+        "Memory that the program holds now, as malloc counts it: what is resident beyond "
+        "that is malloc's own, the program's text and libraries.",
+        (double)(heap.uordblks + heap.hblkhd));
 }

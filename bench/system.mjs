@@ -11,7 +11,7 @@ import { BIN_DIR, Gateway, Store } from '../tests/integration/harness/parley.mjs
 import { Postgres } from '../tests/integration/harness/postgres.mjs';
 
 /** In place of what the tests cut from durability. */
-const POSTGRES_IN_EARNEST = `
+export const POSTGRES_IN_EARNEST = `
 fsync = on
 full_page_writes = on
 shared_buffers = 128MB

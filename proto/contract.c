@@ -416,6 +416,19 @@ static bool read_query_reply(struct contract_query_reply *reply, struct bytes pa
 /* The decoders. */
 
 DEFINE_DECODER(append)
+
+/* A first field 1 of the type string, whose length takes one byte. */
+struct bytes contract_peek_append_room(struct bytes payload)
+{
+    enum { TAG = 1 << 3 | 2, HEADER_BYTES = 2 };
+    if (payload.len < HEADER_BYTES || payload.data[0] != TAG) {
+        return (struct bytes){0};
+    }
+    struct bytes room = bytes_of(payload.data + HEADER_BYTES, (unsigned char)payload.data[1]);
+    bool is_there = room_is_valid(room) && room.len <= payload.len - HEADER_BYTES;
+    return is_there ? room : (struct bytes){0};
+}
+
 DEFINE_DECODER(append_reply)
 DEFINE_DECODER(room_event)
 DEFINE_DECODER(query)

@@ -155,6 +155,12 @@ MUST_USE struct contract_room_event *contract_decode_room_event(struct bytes pay
 MUST_USE struct contract_query *contract_decode_query(struct bytes payload);
 MUST_USE struct contract_query_reply *contract_decode_query_reply(struct bytes payload);
 
+/*
+ * The room of an encoded append request, without decoding the rest; empty where it does not stand at the beginning, as it
+ * does in all that contract_encode_append() makes. Borrows.
+ */
+struct bytes contract_peek_append_room(struct bytes payload);
+
 /* Frees what a decoder returned. Accepts NULL. */
 void contract_free(void *decoded);
 

@@ -4,6 +4,7 @@
 #include "base/nats_connect.h"
 #include "proto/contract.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 

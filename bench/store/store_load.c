@@ -13,6 +13,7 @@
 #include "meter.h"
 #include "proto/contract.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

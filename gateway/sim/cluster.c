@@ -359,6 +359,7 @@ static void draw_cluster(struct cluster *cluster)
     if (chance(cluster, 40) && has(cluster, FAULT_MEMORY)) {
         cluster->settings.room_log_bytes_max = 2048;
         cluster->settings.log_bytes_max = 8192;
+        cluster->settings.page_answer_bytes_max = 1024;
     }
     cluster->settings.room_grace_ms = (uint32_t)draw(cluster, 3000);
     /* Of users it is 8 s, and a schedule takes no longer. */

@@ -551,7 +551,6 @@ struct fake_client *fake_client_new(struct fake_world *world, const char *userna
     struct fake_client *client = mem_alloc_zeroed(sizeof(*client));
     client->world = world;
     client->write_max = client->window = SIZE_MAX;
-    client->sends = mem_alloc_zeroed(FAKE_SENDS_MAX * sizeof(client->sends[0]));
     snprintf(client->username, sizeof(client->username), "%s", username);
     world->clients[world->client_count++] = client;
     return client;
@@ -762,6 +761,9 @@ void fake_client_send(struct fake_client *client, const char *namespace, const c
 {
     char text[80];
     ASSERT(client->send_count < FAKE_SENDS_MAX);
+    if (client->sends == NULL) {
+        client->sends = mem_alloc_zeroed(FAKE_SENDS_MAX * sizeof(client->sends[0]));
+    }
     struct fake_send *send = &client->sends[client->send_count++];
     *send = (struct fake_send){
         .ack_id = ++client->last_ack_id,

@@ -9,7 +9,7 @@
 
 #include "proto/contract.h"
 
-enum { FAKE_ROOMS_MAX = 8, FAKE_EPOCHS_MAX = 32 };
+enum { FAKE_ROOMS_MAX = 32, FAKE_EPOCHS_MAX = 32 };
 
 struct fake_message {
     struct buf sender, session, client_id, body;

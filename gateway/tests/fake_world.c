@@ -1,7 +1,6 @@
 #include "fake_world.h"
 
 #include "hub/limits.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -407,6 +406,7 @@ struct hub_settings fake_settings(const struct fake_world *world)
         .deliveries_per_turn = DELIVERIES_PER_TURN,
         .room_log_bytes_max = 4 << 20,
         .log_bytes_max = 256 << 20,
+        .page_answer_bytes_max = PAGE_ANSWER_BYTES_MAX,
     };
 }
 
@@ -465,12 +465,13 @@ void fake_world_turn(struct fake_world *world)
     for (size_t i = 0; i < FAKE_GATEWAYS_MAX; i++) {
         struct hub *hub = world->gateways[i].hub;
         unsigned flushes = 0;
-        bool is_due = hub != NULL && hub_has_work(hub);
+        bool is_due =
+            hub != NULL; /* as in the gateway's loop: once, and again where something is left */
         while (is_due) {
             if (++flushes > FLUSHES_PER_TURN_MAX) {
                 fake_failed("the hub never comes to rest");
             }
-            world->gateways[i].turns++;
+            world->gateways[i].turns += hub_has_work(hub);
             hub_flush(hub, world->now_ms);
             is_due = hub_has_work(hub) && !world->has_slow_turns;
         }

@@ -16,7 +16,7 @@
 #include "hub/hub.h"
 #include <stdio.h>
 
-enum { FAKE_GATEWAYS_MAX = 4, FAKE_CLIENTS_MAX = 256, FAKE_PLACES_MAX = 8, FAKE_SENDS_MAX = 4096 };
+enum { FAKE_GATEWAYS_MAX = 4, FAKE_CLIENTS_MAX = 1024, FAKE_PLACES_MAX = 8, FAKE_SENDS_MAX = 4096 };
 
 /* What becomes of requests that arrive at the store. */
 enum fake_store_mode {
@@ -99,7 +99,7 @@ struct fake_client {
     struct buf seen; /* what came since fake_client_seen(), in words: see there */
     struct fake_place places[FAKE_PLACES_MAX];
     size_t place_count;
-    struct fake_send *sends;
+    struct fake_send *sends; /* NULL before the first */
     size_t send_count;
     uint64_t last_ack_id;
     bool is_quiet; /* messages are checked, but not written to `seen` */

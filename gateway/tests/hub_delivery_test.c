@@ -309,34 +309,6 @@ TEST(with_little_memory_everyone_still_gets_everything)
     assert_true(hub_stats(world.gateways[1].hub)->log_bytes <= 12288 + 4096);
 }
 
-TEST(readers_of_different_pages_that_come_together_all_get_on)
-{
-    start_with_little_memory(1);
-    fake_store_fill(&world.store, BYTES("lobby"), "a longer text than is good for memory ", 3000);
-    for (int i = 0; i < 11; i++) {
-        struct fake_client *client = fake_client_new(&world, "reader");
-        char auth[64];
-        snprintf(auth, sizeof(auth), "\"serverOffset\":%d", i * 256);
-        client->is_quiet = true;
-        fake_client_connect(client, &world.gateways[1]);
-        fake_client_join(client, "/", auth);
-    }
-    fake_world_run(&world, 1000);
-    for (size_t i = 0; i < world.client_count; i++) {
-        assert_int_equal(fake_client_place(world.clients[i], "/")->next_id, 3001);
-    }
-    assert_true(world.gateways[1].queries < 30);
-}
-
-TEST(answers_shorter_than_a_page_are_put_together)
-{
-    world.store.range_messages_max = 7;
-    fake_store_fill(&world.store, BYTES("lobby"), "m", 600);
-    struct fake_client *ann = joined("ann", 0, "\"serverOffset\":3");
-    fake_world_run(&world, 1000);
-    assert_int_equal(fake_client_place(ann, "/")->next_id, 601);
-}
-
 TEST(members_of_many_rooms_get_each_rooms_messages_on_one_socket)
 {
     struct fake_client *ann = joined("ann", 0, ""), *bob = joined("bob", 0, "");
@@ -447,8 +419,6 @@ TEST_MAIN(IN_A_WORLD(how_late_a_message_is_counts_and_history_does_not),
           IN_A_WORLD(a_slow_socket_gets_every_byte_in_order_wherever_it_stops),
           IN_A_WORLD(a_socket_that_takes_nothing_holds_nobody_up_and_gets_all_later),
           IN_A_WORLD(with_little_memory_everyone_still_gets_everything),
-          IN_A_WORLD(readers_of_different_pages_that_come_together_all_get_on),
-          IN_A_WORLD(answers_shorter_than_a_page_are_put_together),
           IN_A_WORLD(members_of_many_rooms_get_each_rooms_messages_on_one_socket),
           IN_A_WORLD(the_room_past_the_limit_is_refused_and_the_others_go_on),
           IN_A_WORLD(a_room_goes_after_its_grace_time_and_comes_back_whole),

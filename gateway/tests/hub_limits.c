@@ -5,7 +5,8 @@
 
 enum {
     CLOSE_FRAME_BYTES_MAX = 2 + 125,
-    ENTRY_BYTES = 64, /* of what holds a segment in its lists */
+    SEND_BYTES_MAX = 64 * 1024 + 1024, /* of one */
+    ENTRY_BYTES = 64,                  /* of what holds a segment in its lists */
 };
 
 /* What a log's bound counts: the newest segment stays, whatever its size. */
@@ -58,6 +59,27 @@ static const char *room_broken(const struct room *room)
     return NULL;
 }
 
+static const char *queries_broken(const struct hub *hub)
+{
+    for (size_t i = 0; i < CONTRACT_SHARDS; i++) {
+        if (hub->query_shards[i].asked > QUERIES_OF_SHARD_MAX) {
+            return "too many queries of a shard wait for answers";
+        }
+    }
+    return NULL;
+}
+
+static const char *pages_broken(const struct page_cache *pages)
+{
+    if (pages->fetching > pages->fetching_max || pages->fetching_max > PAGES_FETCHING_MAX) {
+        return "too many pages are fetched at a time";
+    }
+    if (pages->bytes + pages->fetching * pages->answer_bytes_max > pages->bytes_max) {
+        return "pages, and what is promised to answers, are too large";
+    }
+    return NULL;
+}
+
 const char *hub_limits_broken(const struct hub *hub)
 {
     size_t cursor = 0, log_bytes = 0, bounded = 0;
@@ -75,8 +97,9 @@ const char *hub_limits_broken(const struct hub *hub)
     if (bounded > hub->log_budget.bytes_max) {
         return "all logs together are too large";
     }
-    if (hub->pages.fetching > PAGES_FETCHING_MAX) {
-        return "too many pages are fetched at a time";
+    if (hub->send_bytes > SENDS_BYTES_MAX + SEND_BYTES_MAX || hub->ahead_bytes > AHEAD_BYTES_MAX) {
+        return "all rooms together keep too many sends, or too much ahead of their logs";
     }
-    return NULL;
+    const char *wrong = queries_broken(hub);
+    return wrong != NULL ? wrong : pages_broken(&hub->pages);
 }

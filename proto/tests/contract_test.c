@@ -49,6 +49,29 @@ static void an_append_comes_back_as_it_was(void **state)
     contract_free(back);
 }
 
+static void the_room_of_an_append_is_found_without_decoding_it(void **state)
+{
+    (void)state;
+    char longest[CONTRACT_ROOM_BYTES_MAX + 1];
+    memset(longest, 'r', sizeof(longest));
+    for (size_t len = 1; len <= CONTRACT_ROOM_BYTES_MAX; len++) {
+        struct contract_append append = {.room = bytes_of(longest, len), .gateway = BYTES("g")};
+        struct buf out = BUF_INIT;
+        contract_encode_append(&out, &append);
+        assert_bytes(contract_peek_append_room(buf_bytes(&out)), append.room);
+        for (size_t cut = 0; cut < len + 2; cut++) {
+            assert_int_equal(contract_peek_append_room(bytes_of(out.data, cut)).len, 0);
+        }
+        buf_release(&out);
+    }
+    assert_int_equal(contract_peek_append_room(BYTES("\x0a\x41"
+                                                     "0123456789"))
+                         .len,
+                     0);
+    assert_int_equal(contract_peek_append_room(BYTES("\x12\x01r")).len, 0); /* another field */
+    assert_int_equal(contract_peek_append_room((struct bytes){0}).len, 0);
+}
+
 static void an_append_reply_comes_back_as_it_was(void **state)
 {
     (void)state;
@@ -631,6 +654,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_append_comes_back_as_it_was),
+        cmocka_unit_test(the_room_of_an_append_is_found_without_decoding_it),
         cmocka_unit_test(an_append_reply_comes_back_as_it_was),
         cmocka_unit_test(each_status_comes_back_and_an_unknown_one_does_not),
         cmocka_unit_test(a_batch_comes_back_as_it_was),

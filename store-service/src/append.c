@@ -77,14 +77,15 @@ static void answer_unavailable(struct append_run *run, struct work *work)
     work->is_answered = true;
 }
 
-/* Gives up on works that have waited too long; returns how many items still wait. */
+/* Gives up on works that have waited too long, or need not wait; returns how many items still wait. */
 static size_t drop_old(struct append_run *run, struct batch_item **items, size_t count)
 {
     uint64_t now_us = clock_monotonic_us();
+    bool is_away = lane_is_away(run->lane);
     for (size_t i = 0; i < count; i++) {
         struct work *work = items[i]->work;
-        if (!work->is_answered && !work->is_postponed &&
-            now_us - work->arrived_us > REQUEST_WAIT_MS_MAX * UINT64_C(1000)) {
+        bool is_old = now_us - work->arrived_us > REQUEST_WAIT_MS_MAX * UINT64_C(1000);
+        if (!work->is_answered && !work->is_postponed && (is_old || is_away)) {
             answer_unavailable(run, work);
         }
     }
@@ -420,7 +421,7 @@ static void finish(const struct append_settings *settings, struct lane *lane,
     ASSERT(request->work.is_answered != request->work.is_postponed);
     if (request->work.is_postponed) {
         request->request->maybe_stored = request->work.maybe_stored;
-        if (lane_put_back(lane, &request->request->entry) == QUEUE_FULL) {
+        if (lane_put_back(lane, &request->request->entry) != QUEUE_TAKEN) {
             append_refuse(settings->bus, request->request, CONTRACT_UNAVAILABLE,
                           "The room is locked.");
             stat_add(&settings->stats->appends_unavailable, 1);

@@ -6,7 +6,8 @@
  * room, and then the requests are answered; in the order of the commits, since a room has one lane in a process.
  *
  * When a statement fails (pg.h says how):
- *   STORE_RETRY    the same again, until a request has waited for REQUEST_WAIT_MS_MAX: STATUS_UNAVAILABLE
+ *   STORE_RETRY    the same again, until a request has waited for REQUEST_WAIT_MS_MAX, or Postgres could not be reached
+ *                  again: STATUS_UNAVAILABLE, so that gateways ask another store
  *   STORE_UNKNOWN  as well, and what is then found stored is published, since nobody may have done that
  *   STORE_REFUSED  first half, second half, down to the single message, which is refused
  *   STORE_BUSY     the room's requests go to the end of the queue

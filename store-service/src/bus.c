@@ -39,14 +39,18 @@ struct bus {
     bool receives;
     sem_t ended_subscriptions;
     atomic_bool is_closing;
+    atomic_bool is_too_small; /* max_payload */
 };
 
 static void on_connected(natsConnection *connection, void *user)
 {
     struct bus *bus = user;
     LOG(LOG_INFO, "nats_connected", F_BYTES("url", buf_bytes(&bus->public_url)));
-    nats_check_payload(connection, CONTRACT_MESSAGE_BYTES_MAX);
-    bus->callbacks.on_connected(bus->callbacks.user);
+    bool is_too_small = !nats_check_payload(connection, CONTRACT_MESSAGE_BYTES_MAX);
+    atomic_store(&bus->is_too_small, is_too_small);
+    if (!is_too_small) {
+        bus->callbacks.on_connected(bus->callbacks.user);
+    }
 }
 
 static void on_reconnected(natsConnection *connection, void *user)
@@ -175,6 +179,41 @@ static void replace_connection(struct bus *bus, natsConnection *connection)
     }
 }
 
+static void connect_again(struct bus *bus)
+{
+    unsigned tries = 0;
+    natsConnection *connection = NULL;
+    while (!atomic_load(&bus->is_closing) &&
+           (connection = nats_try_connect(bus->options, &tries)) == NULL) {
+        nats_Sleep(NATS_RETRY_MS);
+    }
+    if (connection != NULL) {
+        natsConnection_Destroy(bus->lost[bus->lost_count % LOST_MAX]);
+        bus->lost[bus->lost_count % LOST_MAX] = NULL;
+        replace_connection(bus, connection);
+        on_connected(connection, bus);
+    }
+}
+
+/*
+ * Waits until the connection is lost or the bus ends. A server that was too small may be configured anew, but tells that
+ * only who connects: then we do, by losing the connection.
+ */
+static void watch_connection(struct bus *bus)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until); /* what sem_timedwait() goes by */
+    for (;;) {
+        until.tv_sec += NATS_PAYLOAD_CHECK_MS / 1000;
+        if (sem_timedwait(&bus->lost_or_closing, &until) == 0) {
+            return;
+        }
+        if (atomic_load(&bus->is_too_small)) {
+            natsConnection_Close(bus->connection);
+        }
+    }
+}
+
 /*
  * The thread that waits for NATS; and again when nats.c has given up for good, as it does when a server refuses us twice in
  * a row. Lanes may still hold a connection that was replaced: the last few are kept until others take their places.
@@ -182,13 +221,11 @@ static void replace_connection(struct bus *bus, natsConnection *connection)
 static void *run_connector(void *user)
 {
     struct bus *bus = user;
-    natsConnection *connection;
-    while ((connection = nats_connect(bus->options, &bus->is_closing)) != NULL) {
-        natsConnection_Destroy(bus->lost[bus->lost_count % LOST_MAX]);
-        bus->lost[bus->lost_count % LOST_MAX] = NULL;
-        replace_connection(bus, connection);
-        on_connected(connection, bus);
-        sem_wait(&bus->lost_or_closing);
+    while (!atomic_load(&bus->is_closing)) {
+        connect_again(bus);
+        if (bus->connection != NULL) {
+            watch_connection(bus);
+        }
     }
     return NULL;
 }
@@ -284,10 +321,16 @@ void bus_free(struct bus *bus)
     free(bus);
 }
 
+bool bus_is_too_small(const struct bus *bus)
+{
+    return atomic_load(&bus->is_too_small);
+}
+
 bool bus_is_connected(const struct bus *bus)
 {
     natsConnection *connection = atomic_load(&bus->connection);
-    return connection != NULL && natsConnection_Status(connection) == NATS_CONN_STATUS_CONNECTED;
+    return connection != NULL && !atomic_load(&bus->is_too_small) &&
+           natsConnection_Status(connection) == NATS_CONN_STATUS_CONNECTED;
 }
 
 struct bytes bus_payload(const struct bus_request *request)

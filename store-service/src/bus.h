@@ -60,7 +60,11 @@ void bus_flush(struct bus *bus);
 /* Closes the connection and frees. All requests have been replied to. Accepts NULL. */
 void bus_free(struct bus *bus);
 
+/* Whether there is a NATS that takes what we have to say. */
 bool bus_is_connected(const struct bus *bus);
+
+/* Whether there is one whose max_payload is too small for that: it counts as none. */
+bool bus_is_too_small(const struct bus *bus);
 
 struct bytes bus_payload(const struct bus_request *request);
 

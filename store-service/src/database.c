@@ -194,3 +194,23 @@ enum database_result database_prepare(struct pg *pg, bool starts_epoch, struct b
     buf_release(&reason);
     return what;
 }
+
+enum database_result database_look_for_stuck_commits(struct pg *pg, struct buf *ret_note)
+{
+    struct preparation p = {.pg = pg, .note = ret_note};
+    struct buf sql = BUF_INIT;
+    buf_append_format(&sql,
+                      "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+                      " AND usename = current_user"
+                      " AND application_name = current_setting('application_name')"
+                      " AND xact_start < clock_timestamp() - interval '%d ms'%c",
+                      STATEMENT_TIMEOUT_MS, '\0');
+    int64_t count = 0;
+    bool is_known = query_number(&p, sql.data, STATEMENT_DEADLINE_MS, &count);
+    buf_release(&sql);
+    if (is_known && count > 0) {
+        buf_append_format(ret_note, "%lld commit%s for the synchronous standby", (long long)count,
+                          count == 1 ? " waits" : "s wait");
+    }
+    return is_known && count == 0 ? DATABASE_READY : DATABASE_LATER;
+}

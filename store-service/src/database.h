@@ -24,4 +24,11 @@ enum database_result {
 MUST_USE enum database_result database_prepare(struct pg *pg, bool starts_epoch,
                                                struct buf *ret_note);
 
+/*
+ * For who is about to append: DATABASE_LATER, with the reason in @ret_note, while commits of parley-store's have waited
+ * for a synchronous standby for so long that their lanes gave them up. They go on waiting, on connections that nobody
+ * can end; with one more for each attempt, Postgres would soon have none left.
+ */
+MUST_USE enum database_result database_look_for_stuck_commits(struct pg *pg, struct buf *ret_note);
+
 #endif

@@ -19,6 +19,7 @@ struct lane {
     uint64_t statement_backoff_ms; /* 0: the last statement did not fail */
     bool was_ready;
     atomic_bool is_connected;
+    atomic_bool is_away;
     pthread_mutex_t trouble_mutex;
     struct buf trouble; /* why it is not connected; under trouble_mutex */
 };
@@ -51,7 +52,11 @@ static enum pg_connect_result connect_and_prepare(struct lane *lane, struct buf 
     if (result != PG_CONNECTED) {
         return result;
     }
-    switch (database_prepare(&lane->pg, false, why)) {
+    enum database_result prepared = database_prepare(&lane->pg, false, why);
+    if (prepared == DATABASE_READY && lane->setup.appends) {
+        prepared = database_look_for_stuck_commits(&lane->pg, why);
+    }
+    switch (prepared) {
     case DATABASE_READY: return PG_CONNECTED;
     case DATABASE_LATER: pg_disconnect(&lane->pg); return PG_UNREACHABLE;
     case DATABASE_WRONG: pg_disconnect(&lane->pg); return PG_WRONG;
@@ -68,6 +73,7 @@ static void try_to_connect(struct lane *lane)
         LOG(LOG_INFO, "postgres_connected", F_STR("lane", lane->name));
         lane->connect_backoff_ms = 0;
         atomic_store(&lane->is_connected, true);
+        atomic_store(&lane->is_away, false);
         lane->was_ready = true;
         lane->setup.events.on_ready(lane->setup.events.user);
     } else {
@@ -77,6 +83,7 @@ static void try_to_connect(struct lane *lane)
                 F_STR("hint", "waiting for the Postgres of DATABASE_URL"));
         }
         set_trouble(lane, buf_bytes(&why));
+        atomic_store(&lane->is_away, true);
         if (result == PG_WRONG && !lane->was_ready) {
             lane->setup.events.on_wrong(lane->setup.events.user, buf_bytes(&why));
         }
@@ -193,6 +200,11 @@ void lane_free(struct lane *lane)
 bool lane_is_connected(const struct lane *lane)
 {
     return atomic_load(&lane->is_connected);
+}
+
+bool lane_is_away(const struct lane *lane)
+{
+    return atomic_load(&lane->is_away);
 }
 
 void lane_write_trouble(struct lane *lane, struct buf *out)

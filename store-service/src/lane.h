@@ -4,7 +4,7 @@
  * A lane connects by itself, prepares the database (database.h) on each new connection, and connects again after a
  * failure, waiting longer from attempt to attempt. Whoever owns the work decides what becomes of requests meanwhile.
  *
- * Thread  lane_new(), lane_free(): the main thread's. lane_join(), lane_is_connected(), lane_write_trouble(): any. The rest:
+ * Thread  lane_new(), lane_free(): the main thread's. lane_join(), lane_is_connected(), lane_is_away(), lane_write_trouble(): any. The rest:
  *         the lane's own.
  */
 #ifndef PARLEY_STORE_LANE_H
@@ -31,6 +31,7 @@ struct lane_events {
 struct lane_setup {
     const char *name; /* for logs: "write-0"; copied */
     const struct pg_target *target;
+    bool appends; /* and does not only read */
     struct queue *queue;
     size_t requests_max, bytes_max; /* of one list */
     /* Works off @list, taken from the queue; takes it. Called in the lane's thread, connected or not. */
@@ -51,6 +52,9 @@ void lane_join(struct lane *lane);
 void lane_free(struct lane *lane);
 
 bool lane_is_connected(const struct lane *lane);
+
+/* Whether the last attempt to connect has failed, so that whoever can ask another store had better do so. Any thread. */
+bool lane_is_away(const struct lane *lane);
 
 /* Appends why the lane has no connection. */
 void lane_write_trouble(struct lane *lane, struct buf *out);

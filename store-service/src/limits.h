@@ -34,6 +34,9 @@ enum {
     /* For a statement of --check, which may have terabytes to read. */
     CHECK_DEADLINE_MS = 7 * 24 * 60 * 60 * 1000,
 
+    /* For deleting a room, which may have millions of messages. */
+    DELETE_DEADLINE_MS = 60 * 60 * 1000,
+
     /* Between two attempts, doubled from the first to the second. */
     BACKOFF_MS_MIN = 50,
     BACKOFF_MS_MAX = 1000,

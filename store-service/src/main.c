@@ -1,5 +1,5 @@
 /*
- * main.c - parley-store: settings, signals, the admin port; the rest is store.h, or check.h.
+ * main.c - parley-store: settings, signals, the admin port; the rest is store.h, or command.h.
  *
  * The main thread runs a libh2o loop for the admin port. Two descriptors wake it: a signalfd for SIGTERM and SIGINT, and
  * an eventfd that lanes and NATS write to when they are connected, or see that the settings are wrong.
@@ -12,8 +12,7 @@
 #include "base/health.h"
 #include "base/log.h"
 #include "base/loop.h"
-#include "check.h"
-#include "database.h"
+#include "command.h"
 #include "limits.h"
 #include "store.h"
 
@@ -266,80 +265,18 @@ static void run(struct program *program)
     }
 }
 
-/* parley-store --new-epoch: for whoever restored a database in a way that Postgres itself does not tell. */
-static int start_new_epoch(const struct store_config *config)
-{
-    struct buf note = BUF_INIT;
-    struct pg pg = {0};
-    bool is_done = false;
-    struct pg_target *target = pg_target_new(config->database_url, &note);
-    if (target != NULL) {
-        pg_init(&pg, target);
-        is_done = pg_connect(&pg, &note) == PG_CONNECTED &&
-                  database_prepare(&pg, true, &note) == DATABASE_READY;
-        if (!is_done) {
-            struct buf why = note;
-            note = BUF_INIT;
-            buf_append_format(&note, "No new epoch began in the database of DATABASE_URL: %.*s",
-                              BYTES_FMT(buf_bytes(&why)));
-            buf_release(&why);
-        }
-    }
-    if (is_done) {
-        printf("%.*s\n", BYTES_FMT(buf_bytes(&note)));
-    } else {
-        complain(buf_bytes(&note));
-    }
-    pg_release(&pg);
-    pg_target_free(target);
-    buf_release(&note);
-    return is_done ? 0 : 1;
-}
-
-/* parley-store --check: the exit status is 0 when the log is whole, 1 when it is not, 2 when nobody can tell. */
-static int check(const struct store_config *config)
-{
-    struct buf error = BUF_INIT;
-    struct pg pg = {0};
-    enum check_result what = CHECK_IMPOSSIBLE;
-    struct pg_target *target = pg_target_new(config->database_url, &error);
-    if (target != NULL) {
-        pg_init(&pg, target);
-        if (pg_connect(&pg, &error) == PG_CONNECTED) {
-            what = check_database(&pg, stdout, &error);
-        }
-    }
-    if (what == CHECK_IMPOSSIBLE) {
-        fprintf(stderr, "parley-store: The log could not be checked: %.*s\n",
-                BYTES_FMT(buf_bytes(&error)));
-    }
-    pg_release(&pg);
-    pg_target_free(target);
-    buf_release(&error);
-    static const int exit_statuses[] = {
-        [CHECK_WHOLE] = 0, [CHECK_DAMAGED] = 1, [CHECK_IMPOSSIBLE] = 2};
-    return exit_statuses[what];
-}
-
 int main(int argc, char **argv)
 {
-    bool wants_epoch = argc == 2 && strcmp(argv[1], "--new-epoch") == 0;
-    bool wants_check = argc == 2 && strcmp(argv[1], "--check") == 0;
+    struct command command = command_of(argc, argv);
     const char *health = health_page(argc, argv);
-    if (!wants_epoch && !wants_check && health == NULL) {
+    if (command.run == NULL && health == NULL) {
         config_handle_arguments(argc, argv, "parley-store",
-                                "appends messages to rooms, and reads them\n\n"
-                                "  --new-epoch  begins a new epoch, and ends\n"
-                                "  --check      looks for holes, duplicates and overlapping epochs "
-                                "in the log, changes\n"
-                                "               nothing, and ends: with 0 when it is whole, 1 when "
-                                "it is not, and 2 when\n"
-                                "               it could not look",
+                                "appends messages to rooms, and reads them\n\n" COMMAND_HELP,
                                 store_settings, store_settings_count, stats_write_unused);
     }
     static struct program program = {.why_mutex = PTHREAD_MUTEX_INITIALIZER};
     struct buf why = BUF_INIT;
-    int exit_status = wants_check ? 2 : 1;
+    int exit_status = command.run != NULL ? command.exit_status_failure : 1;
     if (!config_load(store_settings, store_settings_count, &program.config, &why)) {
         complain(buf_bytes(&why));
     } else if (health != NULL) {
@@ -348,10 +285,8 @@ int main(int argc, char **argv)
     } else {
         log_open("store", (enum log_format)program.config.log_format,
                  (enum log_level)program.config.log_level);
-        if (wants_epoch) {
-            exit_status = start_new_epoch(&program.config);
-        } else if (wants_check) {
-            exit_status = check(&program.config);
+        if (command.run != NULL) {
+            exit_status = command_run(&command, &program.config);
         } else {
             catch_signals(&program);
             run(&program);

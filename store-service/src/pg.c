@@ -44,6 +44,7 @@ enum store_result pg_classify(const char *sqlstate)
 struct pg_target {
     PQconninfoOption *options; /* what the user's string says */
     const char **keywords, **values;
+    bool is_read_write; /* target_session_attrs */
 };
 
 static char connect_timeout_text[16], tcp_user_timeout_text[16];
@@ -57,7 +58,7 @@ static const struct {
     {"keepalives_idle", "5"},
     {"keepalives_interval", "2"},
     {"keepalives_count", "3"},
-    /* After a failover the old primary may come back as a standby: it is not what we look for. */
+    /* Of several hosts, or after a failover, a standby or a fenced primary is not what we look for. */
     {"target_session_attrs", "read-write"},
     {"application_name", "parley-store"},
 };
@@ -88,7 +89,8 @@ struct pg_target *pg_target_new(const char *database_url, struct buf *ret_error)
     size_t used = 0;
     for (size_t i = 0; i < count; i++) {
         const char *value = options[i].val;
-        bool in_environment = options[i].envvar != NULL && getenv(options[i].envvar) != NULL;
+        const char *environment = options[i].envvar != NULL ? getenv(options[i].envvar) : NULL;
+        bool in_environment = environment != NULL;
         for (size_t d = 0; d < COUNT_OF(target_defaults) && value == NULL && !in_environment; d++) {
             if (strcmp(options[i].keyword, target_defaults[d].keyword) == 0) {
                 value = target_defaults[d].value;
@@ -97,6 +99,10 @@ struct pg_target *pg_target_new(const char *database_url, struct buf *ret_error)
         if (value != NULL && strcmp(options[i].keyword, "client_encoding") != 0) {
             target->keywords[used] = options[i].keyword;
             target->values[used++] = value;
+        }
+        if (strcmp(options[i].keyword, "target_session_attrs") == 0) {
+            target->is_read_write =
+                strcmp(in_environment && value == NULL ? environment : value, "read-write") == 0;
         }
     }
     target->keywords[used] = "client_encoding";
@@ -144,10 +150,15 @@ static void append_message(struct buf *out, const char *message)
     buf_append(out, message, strcspn(message, "\n"));
 }
 
-static void ignore_notice(void *user, const PGresult *result)
+/*
+ * Of notices, one matters: somebody cancelled a commit's wait for its synchronous standby. Postgres calls that a success,
+ * with a warning; known by the function that gives it, since sentences are translated.
+ */
+static void on_notice(void *user, const PGresult *result)
 {
-    (void)user;
-    (void)result;
+    struct pg *pg = user;
+    const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
+    pg->is_unreplicated |= function != NULL && strcmp(function, "SyncRepWaitForLSN") == 0;
 }
 
 /*
@@ -207,7 +218,7 @@ enum pg_connect_result pg_connect(struct pg *pg, struct buf *ret_error)
         return result;
     }
     PQsetnonblocking(pg->conn, 1);
-    PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
+    PQsetNoticeReceiver(pg->conn, on_notice, pg);
     if (set_up_session(pg, ret_error) != STORE_COMMITTED) {
         pg_disconnect(pg);
         return PG_UNREACHABLE;
@@ -356,19 +367,38 @@ static PGresult *collect(PGconn *conn, uint64_t until_ms)
     }
 }
 
+/* Why the good result of a statement must not be believed; NULL when it may. */
+static const char *reason_for_doubt(const struct pg *pg)
+{
+    const char *is_read_only = PQparameterStatus(pg->conn, "default_transaction_read_only");
+    if (pg->is_unreplicated) {
+        return "the commit's wait for the synchronous standby was cancelled";
+    }
+    if (pg->target->is_read_write && is_read_only != NULL && strcmp(is_read_only, "on") == 0) {
+        return "the server has become read-only";
+    }
+    return NULL;
+}
+
 /* Ends a statement that was sent, or not, as @was_sent tells. */
 static enum store_result finish(struct pg *pg, bool was_sent, uint64_t deadline_ms,
                                 PGresult **ret_result, struct buf *ret_error)
 {
     uint64_t until_ms = clock_monotonic_ms() + deadline_ms;
+    pg->is_unreplicated = false;
     PGresult *result = was_sent ? collect(pg->conn, until_ms) : NULL;
     ExecStatusType status = PQresultStatus(result); /* PGRES_FATAL_ERROR for NULL */
-    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
+    bool is_good = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
+    const char *doubt = is_good ? reason_for_doubt(pg) : NULL;
+    if (is_good && doubt == NULL) {
         *ret_result = result;
         return STORE_COMMITTED;
     }
     enum store_result what = STORE_UNKNOWN;
-    if (result != NULL && PQstatus(pg->conn) == CONNECTION_OK) {
+    if (doubt != NULL) {
+        buf_append_bytes(ret_error, bytes_of_string(doubt));
+        pg_disconnect(pg);
+    } else if (result != NULL && PQstatus(pg->conn) == CONNECTION_OK) {
         const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
         /* Only the primary message: the detail of a violated constraint quotes the row. */
         const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);

@@ -3,6 +3,9 @@
  *
  * Every statement is a transaction of its own unless it says BEGIN. Parameters and results are binary.
  *
+ * Where several servers may be the primary, an old one is not believed: the answer of a server that has become read-only
+ * is as good as lost, be it to a SELECT, and so is a commit that somebody let go without its synchronous standby.
+ *
  * Thread  A connection belongs to one thread. A target is read-only once made, and shared.
  */
 #ifndef PARLEY_STORE_PG_H
@@ -15,9 +18,9 @@
 /* What the caller must do next, not what Postgres said. */
 enum store_result {
     STORE_COMMITTED,
-    STORE_RETRY,   /* nothing is stored: send the same again */
-    STORE_UNKNOWN, /* the answer was lost: again, and client ids make it harmless */
-    STORE_BUSY,    /* nothing is stored, somebody else holds a lock: let others go first */
+    STORE_RETRY, /* nothing is stored: send the same again */
+    STORE_UNKNOWN, /* the answer was lost, or counts for nothing: again, and client ids make it harmless */
+    STORE_BUSY, /* nothing is stored, somebody else holds a lock: let others go first */
     STORE_REFUSED, /* will never be stored: split the batch, refuse the guilty message, keep the rest */
 };
 
@@ -37,6 +40,7 @@ void pg_target_free(struct pg_target *target);
 struct pg {
     const struct pg_target *target; /* borrowed, must live longer */
     PGconn *conn;                   /* NULL while there is no connection */
+    bool is_unreplicated; /* the statement was committed here alone, against synchronous_commit */
 };
 
 enum pg_connect_result {
@@ -45,11 +49,11 @@ enum pg_connect_result {
     PG_WRONG,       /* there, but this user, password or database will not do */
 };
 
-/* Prepares @pg without connecting. */
+/* Prepares @pg without connecting. It must stay where it is until pg_release(). */
 void pg_init(struct pg *pg, const struct pg_target *target);
 void pg_release(struct pg *pg);
 
-/* Connects, which takes at most a few seconds. On failure @ret_error gets libpq's words, without secrets. */
+/* Connects, which takes at most CONNECT_TIMEOUT_S for each host of the target. On failure @ret_error gets libpq's words, without secrets. */
 MUST_USE enum pg_connect_result pg_connect(struct pg *pg, struct buf *ret_error);
 
 /* Closes the connection, if there is one. */

@@ -22,21 +22,55 @@ void queue_release(struct queue *queue)
     pthread_mutex_destroy(&queue->mutex);
 }
 
+static struct queue_load *share_of(struct queue *queue, const struct queue_entry *entry)
+{
+    return &queue->shares[entry->owner % QUEUE_SHARES];
+}
+
+static void load_add(struct queue_load *load, const struct queue_entry *entry)
+{
+    load->count++;
+    load->bytes += entry->bytes;
+}
+
+static void load_remove(struct queue_load *load, const struct queue_entry *entry)
+{
+    load->count--;
+    load->bytes -= entry->bytes;
+}
+
+/* A first entry always fits. */
+static bool load_has_room(const struct queue_load *load, const struct queue_entry *entry,
+                          size_t entries_max, size_t bytes_max)
+{
+    return load->count == 0 ||
+           (load->count < entries_max && load->bytes + entry->bytes <= bytes_max);
+}
+
+static enum queue_push_result try_push(struct queue *queue, struct queue_entry *entry)
+{
+    struct queue_load *share = share_of(queue, entry);
+    if (queue->is_closed ||
+        !load_has_room(&queue->load, entry, queue->entries_max, queue->bytes_max)) {
+        return QUEUE_FULL;
+    }
+    if (!load_has_room(share, entry, queue->entries_max / QUEUE_SHARE_PART,
+                       queue->bytes_max / QUEUE_SHARE_PART)) {
+        return QUEUE_CROWDED;
+    }
+    entry->next = NULL;
+    *queue->last = entry;
+    queue->last = &entry->next;
+    load_add(&queue->load, entry);
+    load_add(share, entry);
+    pthread_cond_signal(&queue->changed);
+    return QUEUE_TAKEN;
+}
+
 enum queue_push_result queue_push(struct queue *queue, struct queue_entry *entry)
 {
-    enum queue_push_result result = QUEUE_FULL;
     pthread_mutex_lock(&queue->mutex);
-    bool fits = queue->count < queue->entries_max &&
-                (queue->count == 0 || queue->bytes + entry->bytes <= queue->bytes_max);
-    if (fits && !queue->is_closed) {
-        entry->next = NULL;
-        *queue->last = entry;
-        queue->last = &entry->next;
-        queue->count++;
-        queue->bytes += entry->bytes;
-        pthread_cond_signal(&queue->changed);
-        result = QUEUE_TAKEN;
-    }
+    enum queue_push_result result = try_push(queue, entry);
     pthread_mutex_unlock(&queue->mutex);
     return result;
 }
@@ -58,21 +92,21 @@ static struct timespec time_from_now(uint64_t ms)
 static struct queue_entry *cut(struct queue *queue, size_t entries_max, size_t bytes_max)
 {
     struct queue_entry *list = queue->first;
-    struct queue_entry *last = list;
-    size_t count = 1;
-    size_t bytes = last->bytes;
-    while (last->next != NULL && count < entries_max && bytes + last->next->bytes <= bytes_max) {
-        last = last->next;
-        count++;
-        bytes += last->bytes;
+    struct queue_entry *last = NULL;
+    struct queue_load taken = {0};
+    for (struct queue_entry *entry = list;
+         entry != NULL && load_has_room(&taken, entry, entries_max, bytes_max);
+         entry = entry->next) {
+        load_add(&taken, entry);
+        load_remove(&queue->load, entry);
+        load_remove(share_of(queue, entry), entry);
+        last = entry;
     }
     queue->first = last->next;
     if (queue->first == NULL) {
         queue->last = &queue->first;
     }
     last->next = NULL;
-    queue->count -= count;
-    queue->bytes -= bytes;
     return list;
 }
 
@@ -108,7 +142,7 @@ void queue_close(struct queue *queue)
 struct queue_load queue_load(struct queue *queue)
 {
     pthread_mutex_lock(&queue->mutex);
-    struct queue_load load = {.count = queue->count, .bytes = queue->bytes};
+    struct queue_load load = queue->load;
     pthread_mutex_unlock(&queue->mutex);
     return load;
 }

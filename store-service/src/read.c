@@ -261,13 +261,13 @@ static const char *query_refusal(const struct bus_request *request,
     return NULL;
 }
 
-/* Tries until it is answered, or too old. */
+/* Tries until it is answered, or too old, or Postgres cannot be reached: another store may. */
 static void serve(struct read_run *run)
 {
     struct stats *stats = run->settings->stats;
     for (;;) {
-        if (clock_monotonic_us() - run->request->arrived_us >
-            REQUEST_WAIT_MS_MAX * UINT64_C(1000)) {
+        uint64_t waited_us = clock_monotonic_us() - run->request->arrived_us;
+        if (waited_us > REQUEST_WAIT_MS_MAX * UINT64_C(1000) || lane_is_away(run->lane)) {
             read_refuse(run->settings->bus, run->request, CONTRACT_UNAVAILABLE,
                         "Postgres cannot be reached.");
             stat_add(&stats->reads_unavailable, 1);

@@ -43,6 +43,17 @@ static void write_requests(struct stats *stats, struct buf *out)
     metrics_sample(out, name, "kind=\"read\",status=\"invalid\"", load(&stats->reads_invalid));
 }
 
+static void write_crowded(struct stats *stats, struct buf *out)
+{
+    static const char name[] = "parley_store_requests_crowded_total";
+    metrics_family(
+        out, name, METRIC_COUNTER,
+        "Of the overloaded ones, those that came while a quarter of the queue was of their "
+        "room (append) or shard (read) already: one that floods, while others are served.");
+    metrics_sample(out, name, "kind=\"append\"", load(&stats->appends_crowded));
+    metrics_sample(out, name, "kind=\"read\"", load(&stats->reads_crowded));
+}
+
 static void write_transactions(struct stats *stats, struct buf *out)
 {
     static const char name[] = "parley_store_transactions_total";
@@ -139,6 +150,7 @@ void stats_write(struct stats *stats, const struct stats_gauges *gauges, struct 
     process_metrics_write(out, "store");
     write_messages(stats, out);
     write_requests(stats, out);
+    write_crowded(stats, out);
     write_transactions(stats, out);
     write_lanes(stats, gauges, out);
     write_connections(stats, gauges, out);

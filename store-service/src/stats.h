@@ -14,6 +14,7 @@ struct stats {
         transactions_refused, transactions_busy, rooms_skipped;
     _Atomic uint64_t appends_ok, appends_overloaded, appends_unavailable, appends_invalid;
     _Atomic uint64_t ranges, heads;
+    _Atomic uint64_t appends_crowded, reads_crowded; /* of the overloaded ones */
     _Atomic uint64_t reads_overloaded, reads_unavailable, reads_invalid;
     _Atomic uint64_t messages_read;
     _Atomic uint64_t publishes_failed;

@@ -1,6 +1,7 @@
 #include "store.h"
 
 #include "append.h"
+#include "base/map.h"
 #include "limits.h"
 #include "read.h"
 
@@ -31,24 +32,59 @@ static void on_connected(void *user)
     store->events.on_ready(store->events.user);
 }
 
-/* In a thread of nats.c's. */
-static void on_request(void *user, struct bus_request *request)
+/* Rooms have their shares of a write lane. */
+static void on_append(struct store *store, struct bus_request *request)
 {
-    struct store *store = user;
-    bool is_append = request->subject == BUS_APPEND;
-    struct queue *queue =
-        is_append ? &store->write_queues[request->shard % store->write_lanes] : &store->read_queue;
-    if (queue_push(queue, &request->entry) == QUEUE_TAKEN) {
+    size_t lane = request->shard % store->write_lanes; /* write lanes come first */
+    if (lane_is_away(store->lanes[lane])) {
+        stat_add(&store->stats.appends_unavailable, 1);
+        append_refuse(store->bus, request, CONTRACT_UNAVAILABLE, "Postgres cannot be reached.");
         return;
     }
-    static const char reason[] = "Too many requests wait.";
-    if (is_append) {
+    request->entry.owner = map_hash(contract_peek_append_room(bus_payload(request)));
+    enum queue_push_result result = queue_push(&store->write_queues[lane], &request->entry);
+    if (result != QUEUE_TAKEN) {
         stat_add(&store->stats.appends_overloaded, 1);
-        append_refuse(store->bus, request, CONTRACT_OVERLOADED, reason);
-    } else {
-        stat_add(&store->stats.reads_overloaded, 1);
-        read_refuse(store->bus, request, CONTRACT_OVERLOADED, reason);
+        stat_add(&store->stats.appends_crowded, result == QUEUE_CROWDED);
+        append_refuse(store->bus, request, CONTRACT_OVERLOADED,
+                      result == QUEUE_CROWDED ? "Too many requests of this room wait."
+                                              : "Too many requests wait.");
     }
+}
+
+static bool are_readers_away(const struct store *store)
+{
+    for (size_t i = store->write_lanes; i < store->lane_count; i++) {
+        if (!lane_is_away(store->lanes[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Shards have their shares of the read lanes. */
+static void on_read(struct store *store, struct bus_request *request)
+{
+    if (are_readers_away(store)) {
+        stat_add(&store->stats.reads_unavailable, 1);
+        read_refuse(store->bus, request, CONTRACT_UNAVAILABLE, "Postgres cannot be reached.");
+        return;
+    }
+    request->entry.owner = request->shard;
+    enum queue_push_result result = queue_push(&store->read_queue, &request->entry);
+    if (result != QUEUE_TAKEN) {
+        stat_add(&store->stats.reads_overloaded, 1);
+        stat_add(&store->stats.reads_crowded, result == QUEUE_CROWDED);
+        read_refuse(store->bus, request, CONTRACT_OVERLOADED,
+                    result == QUEUE_CROWDED ? "Too many requests of this shard wait."
+                                            : "Too many requests wait.");
+    }
+}
+
+/* In a thread of nats.c's. Who cannot serve says so at once: another store may be well. */
+static void on_request(void *user, struct bus_request *request)
+{
+    (request->subject == BUS_APPEND ? on_append : on_read)(user, request);
 }
 
 static void start_lane(struct store *store, const char *kind, size_t number,
@@ -70,6 +106,7 @@ static void start_lanes(struct store *store, const struct lane_events *events)
     for (size_t i = 0; i < store->write_lanes; i++) {
         start_lane(store, "write", i,
                    (struct lane_setup){
+                       .appends = true,
                        .queue = &store->write_queues[i],
                        .requests_max = (size_t)store->config->transaction_messages_max,
                        .on_requests = append_on_requests,
@@ -203,7 +240,10 @@ void store_free(struct store *store)
 
 void store_write_unready(struct store *store, struct buf *out)
 {
-    if (!bus_is_connected(store->bus)) {
+    if (bus_is_too_small(store->bus)) {
+        buf_append_bytes(out,
+                         BYTES("The NATS of NATS_URL takes too little: raise its max_payload. "));
+    } else if (!bus_is_connected(store->bus)) {
         buf_append_bytes(out, BYTES("There is no connection to the NATS of NATS_URL. "));
     }
     unsigned connected = connected_lanes(store);

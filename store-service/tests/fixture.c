@@ -338,7 +338,8 @@ static long file_size(const char *path)
     return stat(path, &status) == 0 ? (long)status.st_size : 0;
 }
 
-pid_t store_start(struct fixture *fixture, const char *const *environment, const char *argument)
+static pid_t start_program(struct fixture *fixture, const char *const *environment,
+                           const char *const *argv)
 {
     char database[200];
     char nats[100];
@@ -351,8 +352,19 @@ pid_t store_start(struct fixture *fixture, const char *const *environment, const
     for (size_t i = 0; environment != NULL && environment[i] != NULL; i++) {
         settings[3 + i] = environment[i];
     }
-    const char *argv[] = {PARLEY_STORE, argument, NULL};
     return spawn(argv, log, false, settings);
+}
+
+pid_t store_start(struct fixture *fixture, const char *const *environment, const char *argument)
+{
+    const char *argv[] = {PARLEY_STORE, argument, NULL};
+    return start_program(fixture, environment, argv);
+}
+
+int store_delete_room(struct fixture *fixture, const char *name)
+{
+    const char *argv[] = {PARLEY_STORE, "--delete-room", name, NULL};
+    return wait_for(start_program(fixture, NULL, argv));
 }
 
 void store_wait_until_ready(struct fixture *fixture)

@@ -62,7 +62,7 @@ static void make_log(void)
     fixture_sql(&fixture,
                 "WITH n AS (SELECT epoch, row_number() OVER (ORDER BY epoch) AS n FROM epochs),"
                 " e AS (UPDATE epochs SET epoch = n.n FROM n WHERE n.epoch = epochs.epoch),"
-                " r AS (UPDATE rooms SET epoch = n.n FROM n WHERE n.epoch = rooms.epoch)"
+                " r AS (UPDATE room_rows r SET epoch = n.n FROM n WHERE n.epoch = r.epoch)"
                 " UPDATE room_epochs SET epoch = n.n FROM n WHERE n.epoch = room_epochs.epoch");
 }
 
@@ -102,9 +102,6 @@ static const struct damage {
     {"DELETE FROM messages WHERE id = 8 AND " OF_A,
      "room \"a\": its head is 8, but its newest message is 7\n"
      "Looked at 10 messages in 2 rooms: 1 thing is wrong.\n"},
-    {"UPDATE rooms SET head = 2 WHERE name = 'b'",
-     "room \"b\": its head is 2, but its newest message is 3\n"
-     "Looked at 11 messages in 2 rooms: 1 thing is wrong.\n"},
     {"UPDATE messages SET body = 'y' WHERE id = 2 AND " OF_A,
      "room \"a\": message 2 has a dedup_key that is not its own\n"
      "Looked at 11 messages in 2 rooms: 1 thing is wrong.\n"},
@@ -169,7 +166,6 @@ static void any_number_of_findings_is_told(void **state)
         "INSERT INTO messages (room_id, id, created_at, dedup_key, sender, session, client_id,"
         " body) SELECT r.id, n * 2, now(), parley_dedup_key('s', 's', 'c' || n, 'x'), 's', 's',"
         " 'c' || n, 'x' FROM rooms r, generate_series(3, 2502) n WHERE r.name = 'b'");
-    fixture_sql(&fixture, "UPDATE rooms SET head = 5004 WHERE name = 'b'");
     struct buf all = BUF_INIT;
     assert_int_equal(check(fixture.database_url, &all), 1);
     size_t lines = 0;

@@ -248,16 +248,42 @@ static void past_the_bound_of_a_lane_requests_are_overloaded(void **state)
     store_wait_until_connected(&fixture, 3);
     fixture_backends_signal(&fixture, SIGSTOP);
     struct contract_new_message message = message_of("c1", "x");
-    struct contract_append append = append_of("a", &message, 1);
-    for (int i = 0; i < 3; i++) { /* one in the lane's hands, two in its queue */
+    static const char *const rooms[] = {"a", "b", "c"};
+    for (size_t i = 0; i < 3; i++) { /* one in the lane's hands, two in its queue */
+        struct contract_append append = append_of(rooms[i], &message, 1);
         assert_null(append_once(&fixture, &append, 100));
     }
+    struct contract_append append = append_of("d", &message, 1);
     struct contract_append_reply *reply = append_once(&fixture, &append, 2000);
     fixture_backends_signal(&fixture, SIGCONT);
     assert_non_null(reply);
     assert_int_equal(reply->status, CONTRACT_OVERLOADED);
     contract_free(reply);
     assert_int_equal(say("a", message).id, 1);
+    assert_int_equal(store_stop(store, SIGTERM), 0);
+}
+
+static void a_room_that_floods_fills_its_share_of_the_lane_and_no_more(void **state)
+{
+    (void)state;
+    static const char *const small[] = {"WRITE_LANES=1", "LANE_REQUESTS_MAX=8", NULL};
+    pid_t store = start_ready_store(small);
+    store_wait_until_connected(&fixture, 3);
+    fixture_backends_signal(&fixture, SIGSTOP);
+    struct contract_new_message message = message_of("c1", "x");
+    struct contract_append flood = append_of("flood", &message, 1);
+    for (int i = 0; i < 3; i++) { /* one in the lane's hands, two of eight in its queue */
+        assert_null(append_once(&fixture, &flood, 100));
+    }
+    struct contract_append_reply *reply = append_once(&fixture, &flood, 2000);
+    assert_non_null(reply);
+    assert_int_equal(reply->status, CONTRACT_OVERLOADED);
+    contract_free(reply);
+    struct contract_append other = append_of("other", &message, 1);
+    assert_null(append_once(&fixture, &other, 100)); /* it waits for Postgres */
+    fixture_backends_signal(&fixture, SIGCONT);
+    assert_int_equal(say("other", message).id, 1);
+    assert_int_equal(say("flood", message).id, 1);
     assert_int_equal(store_stop(store, SIGTERM), 0);
 }
 
@@ -415,6 +441,7 @@ int main(int argc, char **argv)
         ON_EMPTY_DATABASE(a_store_waits_for_a_postgres_that_is_not_there_yet),
         ON_EMPTY_DATABASE(a_room_that_is_locked_elsewhere_holds_up_no_other_room),
         ON_EMPTY_DATABASE(past_the_bound_of_a_lane_requests_are_overloaded),
+        ON_EMPTY_DATABASE(a_room_that_floods_fills_its_share_of_the_lane_and_no_more),
         ON_EMPTY_DATABASE(another_postgres_than_recorded_begins_a_new_epoch_at_the_next_connection),
         ON_EMPTY_DATABASE(replicas_that_start_together_migrate_once),
         ON_EMPTY_DATABASE(a_wrong_setting_ends_the_start),

@@ -21,7 +21,10 @@ static void a_queue_gives_in_the_order_of_arrival_and_keeps_its_bounds(void **st
     (void)state;
     struct queue queue;
     queue_init(&queue, 3, 100);
-    struct queue_entry entries[4] = {{.bytes = 40}, {.bytes = 40}, {.bytes = 20}, {.bytes = 0}};
+    struct queue_entry entries[4] = {{.bytes = 40, .owner = 1},
+                                     {.bytes = 40, .owner = 2},
+                                     {.bytes = 20, .owner = 3},
+                                     {.bytes = 0}};
     assert_int_equal(queue_push(&queue, &entries[0]), QUEUE_TAKEN);
     assert_int_equal(queue_push(&queue, &entries[1]), QUEUE_TAKEN);
     struct queue_entry heavy = {.bytes = 21};
@@ -38,6 +41,38 @@ static void a_queue_gives_in_the_order_of_arrival_and_keeps_its_bounds(void **st
     assert_int_equal(queue_take(&queue, 3, 1, 0, &list), QUEUE_GIVEN); /* at least one */
     assert_ptr_equal(list, &entries[2]);
     assert_int_equal(queue_take(&queue, 3, 1, 1, &list), QUEUE_IDLE);
+    queue_release(&queue);
+}
+
+static void an_owner_has_a_quarter_of_the_queue_and_others_the_rest(void **state)
+{
+    (void)state;
+    struct queue queue;
+    queue_init(&queue, 8, 400);
+    struct queue_entry flood[4] = {{.bytes = 10, .owner = 7},
+                                   {.bytes = 10, .owner = 7},
+                                   {.bytes = 10, .owner = 7},
+                                   {.bytes = 91, .owner = 7}};
+    struct queue_entry other = {.bytes = 100, .owner = 8};
+    struct queue_entry as_flood = {.bytes = 10, .owner = 7 + QUEUE_SHARES};
+    assert_int_equal(queue_push(&queue, &flood[0]), QUEUE_TAKEN);
+    assert_int_equal(queue_push(&queue, &flood[3]), QUEUE_CROWDED); /* 101 bytes of 100 */
+    assert_int_equal(queue_push(&queue, &flood[1]), QUEUE_TAKEN);
+    assert_int_equal(queue_push(&queue, &flood[2]), QUEUE_CROWDED); /* a third of two */
+    assert_int_equal(queue_push(&queue, &as_flood), QUEUE_CROWDED);
+    assert_int_equal(queue_push(&queue, &other), QUEUE_TAKEN);
+    assert_int_equal(queue_load(&queue).count, 3);
+
+    struct queue_entry *list;
+    assert_int_equal(queue_take(&queue, 1, 1000, 0, &list), QUEUE_GIVEN);
+    assert_int_equal(queue_push(&queue, &flood[2]),
+                     QUEUE_TAKEN); /* what was taken counts no more */
+    assert_int_equal(queue_take(&queue, 8, 1000, 0, &list), QUEUE_GIVEN);
+    assert_int_equal(queue_push(&queue, &flood[3]), QUEUE_TAKEN);
+    assert_int_equal(queue_take(&queue, 8, 1000, 0, &list), QUEUE_GIVEN);
+    struct queue_entry huge = {.bytes = 401, .owner = 7};
+    assert_int_equal(queue_push(&queue, &huge), QUEUE_TAKEN); /* alone, whatever its size */
+    assert_int_equal(queue_take(&queue, 8, 1, 0, &list), QUEUE_GIVEN);
     queue_release(&queue);
 }
 
@@ -336,6 +371,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_queue_gives_in_the_order_of_arrival_and_keeps_its_bounds),
+        cmocka_unit_test(an_owner_has_a_quarter_of_the_queue_and_others_the_rest),
         cmocka_unit_test(a_closed_queue_gives_what_it_has_and_takes_nothing),
         cmocka_unit_test(text_that_postgres_can_hold_is_told_from_what_it_cannot),
         cmocka_unit_test(a_message_is_refused_one_past_each_limit),

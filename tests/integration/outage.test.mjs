@@ -10,8 +10,13 @@ import { freshRoom, ownStack } from './harness/stack.mjs';
 import { eventually } from './harness/wait.mjs';
 
 const SEND_DEADLINE_MS = 1500;
+const OUTAGE_MS = 1000 * Number(process.env.PARLEY_TEST_OUTAGE ?? 4);
 
-const stack = ownStack({ gateways: 2, stores: 2, gatewayEnv: { SEND_DEADLINE: `${SEND_DEADLINE_MS}ms` } });
+const stack = ownStack({
+    gateways: 2,
+    stores: 2,
+    gatewayEnv: { SEND_DEADLINE: `${SEND_DEADLINE_MS}ms`, PING_INTERVAL: '1s', PING_TIMEOUT: '15s' },
+});
 
 /** Emits without waiting; at most an acknowledgement is written down. */
 function emit(person, content, clientId) {
@@ -117,6 +122,48 @@ promise('a_NATS_that_refuses_us_for_a_while_costs_only_time', { of: stack }, asy
     assert.equal((await anna.say('hello again')).id, '1');
     await bert.hasSeen(1);
 });
+
+/**
+ * An outage that takes as long as it takes (PARLEY_TEST_OUTAGE, seconds): heartbeats go on meanwhile, and each send ends
+ * in `unavailable`.
+ */
+async function longOutage(t, goAway, comeBack) {
+    const room = freshRoom();
+    const anna = await someoneIn(t, stack.urls[0], { room });
+    const bert = await someoneIn(t, stack.urls[1], { room });
+    const before = range(1, 10);
+    for (const n of before) await anna.say(`${n}`);
+    await bert.hasSeen(before.length);
+    await goAway();
+    const end = performance.now() + OUTAGE_MS;
+    const unstored = [];
+    do {
+        const clientId = randomUUID();
+        emit(anna, 'in the dark', clientId);
+        unstored.push(clientId);
+        await unavailable(anna, clientId);
+    } while (performance.now() < end);
+    // Meanwhile who comes back is served from memory.
+    bert.dropConnection();
+    assert.equal((await bert.joined(2)).recovered, true);
+    assert.equal(anna.leaves.length, 0);
+    await comeBack();
+    // Without a restart of anything; what was told to be unavailable is stored once, in whichever order.
+    for (const clientId of unstored) assert.equal((await anna.say('in the dark', clientId)).status, 'ok');
+    const count = before.length + unstored.length;
+    for (const person of [anna, bert]) {
+        await person.hasSeen(count);
+        person.sawExactly(1, count);
+    }
+}
+
+promise('clients_stay_through_a_long_outage_of_Postgres', { of: stack, timeoutMs: OUTAGE_MS + 60_000 }, (t) =>
+    longOutage(t, () => stack.postgres.stop('immediate'), () => stack.postgres.start()),
+);
+
+promise('clients_stay_through_a_long_outage_of_NATS', { of: stack, timeoutMs: OUTAGE_MS + 60_000 }, (t) =>
+    longOutage(t, () => stack.nats.kill(), () => stack.nats.start()),
+);
 
 promise('a_short_outage_is_only_a_delay', { of: stack }, async (t) => {
     const room = freshRoom();

@@ -145,7 +145,7 @@ promise('all_clients_of_a_restarted_gateway_come_back_to_it_and_read_what_they_m
     await Promise.all([watching.stop(), talking.stop()]);
     t.diagnostic(JSON.stringify(figures));
 
-    const pages = await metric(restarted, 'parley_pages_fetched_total');
+    const pages = await metric(restarted, 'parley_page_parts_fetched_total');
     assert.ok(pages > 0 && pages < 2 * (1 + MISSED / 256), `${pages} pages for ${CLIENTS} clients`);
     const queries = await metric(restarted, 'parley_queries_total');
     assert.ok(queries < 40, `${queries} queries for ${CLIENTS} clients`);

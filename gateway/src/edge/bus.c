@@ -1,5 +1,6 @@
 #include "bus.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/map.h"
@@ -47,8 +48,9 @@ struct mail {
     h2o_multithread_message_t message;
     enum mail_type type;
     uint64_t number;
-    size_t bytes;  /* counted in mail_bytes */
-    void *decoded; /* owned */
+    size_t bytes;            /* counted in ... */
+    _Atomic size_t *counter; /* ... mail_bytes or reply_bytes */
+    void *decoded;           /* owned */
 };
 
 struct bus {
@@ -72,22 +74,35 @@ struct bus {
 
     _Atomic size_t subscription_count;
     _Atomic size_t command_bytes;
-    _Atomic size_t mail_bytes;
+    _Atomic size_t mail_bytes, reply_bytes;
     _Atomic bool restored_is_mailed;
     _Atomic bool is_connected;
+    _Atomic bool is_too_small; /* max_payload */
     atomic_bool is_closing;
     atomic_bool is_lost; /* the connection will not come back: the bus thread makes another one */
-    _Atomic uint64_t reconnects, mail_dropped, peer_mail_dropped, commands_dropped, slow_consumer;
+    _Atomic uint64_t reconnects, mail_dropped, replies_dropped, peer_mail_dropped, commands_dropped,
+        slow_consumer;
 };
 
 /* --- nats.c's threads ------------------------------------------------------------------------------------------- */
+
+static bool is_reply(enum mail_type type)
+{
+    return type == MAIL_APPEND_REPLY || type == MAIL_QUERY_REPLY;
+}
 
 static void send_mail(struct bus *bus, enum mail_type type, uint64_t number, size_t bytes,
                       void *decoded)
 {
     struct mail *mail = mem_alloc(sizeof(*mail));
-    *mail = (struct mail){.type = type, .number = number, .bytes = bytes, .decoded = decoded};
-    atomic_fetch_add(&bus->mail_bytes, bytes);
+    *mail = (struct mail){
+        .type = type,
+        .number = number,
+        .bytes = bytes,
+        .counter = is_reply(type) ? &bus->reply_bytes : &bus->mail_bytes,
+        .decoded = decoded,
+    };
+    atomic_fetch_add(mail->counter, bytes);
     h2o_multithread_send_message(&bus->mailbox, &mail->message);
 }
 
@@ -174,6 +189,11 @@ static void on_peer_request_message(natsConnection *nc, natsSubscription *sub, n
 static void on_reply(struct bus *bus, char kind, uint64_t number, natsMsg *msg)
 {
     struct bytes payload = payload_of(msg);
+    if (kind != KIND_PEER[0] &&
+        atomic_load(&bus->reply_bytes) + payload.len > BUS_REPLY_BYTES_MAX) {
+        atomic_fetch_add(&bus->replies_dropped, 1);
+        return;
+    }
     bool is_nobody = natsMsg_IsNoResponders(msg);
     void *decoded = NULL;
     if (!is_nobody) {
@@ -187,8 +207,8 @@ static void on_reply(struct bus *bus, char kind, uint64_t number, natsMsg *msg)
     if (kind == KIND_PEER[0]) {
         send_peer_mail(bus, MAIL_PEER_ANSWER, number, payload, decoded);
     } else {
-        send_mail(bus, kind == KIND_APPEND[0] ? MAIL_APPEND_REPLY : MAIL_QUERY_REPLY, number, 0,
-                  decoded);
+        send_mail(bus, kind == KIND_APPEND[0] ? MAIL_APPEND_REPLY : MAIL_QUERY_REPLY, number,
+                  payload.len, decoded);
     }
 }
 
@@ -210,11 +230,14 @@ static void on_connected(natsConnection *nc, void *user)
     char url[256] = "";
     natsConnection_GetConnectedUrl(nc, url, sizeof(url));
     char *credentials_end = strrchr(url, '@');
-    atomic_store(&bus->is_connected, true);
     LOG(LOG_INFO, "nats_connected",
         F_STR("server", credentials_end != NULL ? credentials_end + 1 : url));
-    nats_check_payload(nc, CONTRACT_MESSAGE_BYTES_MAX);
-    mail_restored(bus);
+    bool is_too_small = !nats_check_payload(nc, CONTRACT_MESSAGE_BYTES_MAX);
+    atomic_store(&bus->is_too_small, is_too_small);
+    if (!is_too_small) {
+        atomic_store(&bus->is_connected, true);
+        mail_restored(bus);
+    }
 }
 
 static void on_reconnected(natsConnection *nc, void *user)
@@ -228,6 +251,7 @@ static void on_disconnected(natsConnection *nc, void *user)
     struct bus *bus = user;
     const char *error = NULL;
     natsConnection_GetLastError(nc, &error);
+    atomic_store(&bus->is_too_small, false);
     if (atomic_exchange(&bus->is_connected, false) && !atomic_load(&bus->is_closing)) {
         LOG(LOG_WARN, "nats_disconnected",
             F_STR("error", error != NULL && *error != '\0' ? error : "closed"));
@@ -259,6 +283,21 @@ static struct bytes subscription_key(const void *subscription)
     return bytes_of_string(((const struct subscription *)subscription)->room);
 }
 
+static void subscribe_to(struct bus *bus, const char *subject, natsMsgHandler on_message,
+                         natsSubscription **ret_subscription)
+{
+    natsStatus status =
+        natsConnection_Subscribe(ret_subscription, bus->nats, subject, on_message, bus);
+    if (status == NATS_OK) {
+        status = natsSubscription_SetPendingLimits(*ret_subscription, BUS_PENDING_MESSAGES_MAX,
+                                                   BUS_PENDING_BYTES_MAX);
+    }
+    if (status != NATS_OK) {
+        LOG(LOG_WARN, "nats_subscribe_failed", F_STR("subject", subject),
+            F_STR("error", natsStatus_GetText(status)));
+    }
+}
+
 /* Where nats.c has closed the connection, that is done again when there is another one. */
 static void subscribe(struct bus *bus, struct subscription *subscription)
 {
@@ -267,12 +306,7 @@ static void subscribe(struct bus *bus, struct subscription *subscription)
     }
     char subject[CONTRACT_SUBJECT_BYTES_MAX];
     contract_room_subject(bytes_of_string(subscription->room), subject);
-    natsStatus status =
-        natsConnection_Subscribe(&subscription->nats, bus->nats, subject, on_room_message, bus);
-    if (status != NATS_OK) {
-        LOG(LOG_WARN, "nats_subscribe_failed", F_STR("subject", subject),
-            F_STR("error", natsStatus_GetText(status)));
-    }
+    subscribe_to(bus, subject, on_room_message, &subscription->nats);
 }
 
 static void add_subscription(struct bus *bus, struct bytes room)
@@ -303,7 +337,9 @@ static void publish(struct bus *bus, const struct command *command)
                                                             command->payload, (int)command->len)
                             : natsConnection_Publish(bus->nats, command->subject, command->payload,
                                                      (int)command->len);
-    if (status != NATS_OK) {
+    if (status == NATS_MAX_PAYLOAD) {
+        natsConnection_Close(bus->nats); /* the server says something new: as when we connect */
+    } else if (status != NATS_OK) {
         LOG(LOG_WARN, "nats_publish_failed", F_STR("subject", command->subject),
             F_STR("error", natsStatus_GetText(status)));
     }
@@ -322,10 +358,7 @@ static void run_command(struct bus *bus, const struct command *command)
         atomic_store(&bus->subscription_count, bus->subscriptions.count);
         break;
     }
-    case COMMAND_PUBLISH:
-        publish(bus, command);
-        atomic_fetch_sub(&bus->command_bytes, sizeof(*command) + command->len);
-        break;
+    case COMMAND_PUBLISH: publish(bus, command); break;
     case COMMAND_STOP: bus->is_stopping = true; break;
     }
 }
@@ -337,22 +370,8 @@ static void on_commands(h2o_multithread_receiver_t *receiver, h2o_linklist_t *me
         struct command *command = CONTAINER_OF(messages->next, struct command, message.link);
         h2o_linklist_unlink(&command->message.link);
         run_command(bus, command);
+        atomic_fetch_sub(&bus->command_bytes, sizeof(*command) + command->len);
         free(command);
-    }
-}
-
-/* Without a bound in nats.c, which would drop what it likes: the mailbox has its own, and the hub bounds what it asks. */
-static void subscribe_to(struct bus *bus, const char *subject, natsMsgHandler on_message,
-                         natsSubscription **ret_subscription)
-{
-    natsStatus status =
-        natsConnection_Subscribe(ret_subscription, bus->nats, subject, on_message, bus);
-    if (status == NATS_OK) {
-        status = natsSubscription_SetPendingLimits(*ret_subscription, -1, -1);
-    }
-    if (status != NATS_OK) {
-        LOG(LOG_WARN, "nats_subscribe_failed", F_STR("subject", subject),
-            F_STR("error", natsStatus_GetText(status)));
     }
 }
 
@@ -388,11 +407,9 @@ static void end_commands(struct bus *bus)
     loop_free(bus->thread_loop);
 }
 
-/* Connects, for the first time or after nats.c has closed the connection, and subscribes to all that there was. */
-static void connect_again(struct bus *bus)
+/* nats.c has closed the connection. */
+static void forget_connection(struct bus *bus)
 {
-    natsConnection *lost = bus->nats;
-    bus->nats = nats_connect(bus->options, &bus->is_closing);
     natsSubscription_Destroy(bus->replies);
     natsSubscription_Destroy(bus->peers);
     bus->replies = bus->peers = NULL;
@@ -400,25 +417,55 @@ static void connect_again(struct bus *bus)
     for (struct subscription *s; (s = map_next(&bus->subscriptions, &cursor)) != NULL;) {
         natsSubscription_Destroy(s->nats);
         s->nats = NULL;
+    }
+    natsConnection_Destroy(bus->nats);
+    bus->nats = NULL;
+}
+
+/* Tries to connect, and subscribes to all that there is. */
+static void try_to_connect(struct bus *bus, unsigned *tries)
+{
+    bus->nats = nats_try_connect(bus->options, tries);
+    if (bus->nats == NULL) {
+        return;
+    }
+    *tries = 0;
+    size_t cursor = 0;
+    for (struct subscription *s; (s = map_next(&bus->subscriptions, &cursor)) != NULL;) {
         subscribe(bus, s);
     }
-    natsConnection_Destroy(lost);
-    if (bus->nats != NULL) {
-        subscribe_to_own(bus);
-        on_connected(bus->nats, bus);
+    subscribe_to_own(bus);
+    on_connected(bus->nats, bus);
+}
+
+/* A server that was too small may be configured anew, but only tells that who connects. */
+static void look_at_size_again(struct bus *bus, uint64_t *checked_ms)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    if (now_ms - *checked_ms >= NATS_PAYLOAD_CHECK_MS) {
+        *checked_ms = now_ms;
+        if (atomic_load(&bus->is_too_small)) {
+            natsConnection_Close(bus->nats);
+        }
     }
 }
 
+/* Commands are read between two attempts to connect, too: rooms come and go while NATS is not there. */
 static void *run_thread(void *user)
 {
     struct bus *bus = user;
+    unsigned tries = 0;
+    uint64_t checked_ms = clock_monotonic_ms();
     begin_commands(bus);
-    connect_again(bus);
     while (!bus->is_stopping) { /* until COMMAND_STOP, behind which nobody sends anything */
-        h2o_evloop_run(bus->thread_loop, LOST_CHECK_MS);
         if (atomic_exchange(&bus->is_lost, false)) {
-            connect_again(bus);
+            forget_connection(bus);
         }
+        if (bus->nats == NULL && !atomic_load(&bus->is_closing)) {
+            try_to_connect(bus, &tries);
+        }
+        h2o_evloop_run(bus->thread_loop, bus->nats == NULL ? NATS_RETRY_MS : LOST_CHECK_MS);
+        look_at_size_again(bus, &checked_ms);
     }
     end_commands(bus);
     return NULL;
@@ -455,7 +502,7 @@ static void on_mail(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messag
     while (!h2o_linklist_is_empty(messages)) {
         struct mail *mail = CONTAINER_OF(messages->next, struct mail, message.link);
         h2o_linklist_unlink(&mail->message.link);
-        atomic_fetch_sub(&bus->mail_bytes, mail->bytes);
+        atomic_fetch_sub(mail->counter, mail->bytes);
         deliver(bus, mail);
         free(mail);
     }
@@ -483,6 +530,7 @@ static void send_command(struct bus *bus, enum command_type type, struct bytes p
     if (payload.len > 0) {
         memcpy(command->payload, payload.data, payload.len);
     }
+    atomic_fetch_add(&bus->command_bytes, sizeof(*command) + command->len);
     h2o_multithread_send_message(&bus->commands, &command->message);
 }
 
@@ -507,7 +555,6 @@ static void send_publish(struct bus *bus, const char *subject, const char *reply
         atomic_fetch_add(&bus->commands_dropped, 1);
         return;
     }
-    atomic_fetch_add(&bus->command_bytes, bytes);
     send_command(bus, COMMAND_PUBLISH, payload, subject, reply);
 }
 
@@ -556,17 +603,24 @@ bool bus_is_connected(const struct bus *bus)
     return atomic_load(&bus->is_connected);
 }
 
+bool bus_is_too_small(const struct bus *bus)
+{
+    return atomic_load(&bus->is_too_small);
+}
+
 struct bus_stats bus_stats(const struct bus *bus)
 {
     return (struct bus_stats){
         .reconnects = atomic_load(&bus->reconnects),
         .mail_dropped = atomic_load(&bus->mail_dropped),
+        .replies_dropped = atomic_load(&bus->replies_dropped),
         .peer_mail_dropped = atomic_load(&bus->peer_mail_dropped),
         .commands_dropped = atomic_load(&bus->commands_dropped),
         .slow_consumer = atomic_load(&bus->slow_consumer),
         .is_connected = atomic_load(&bus->is_connected),
         .subscriptions = atomic_load(&bus->subscription_count),
         .mail_bytes = atomic_load(&bus->mail_bytes),
+        .reply_bytes = atomic_load(&bus->reply_bytes),
         .command_bytes = atomic_load(&bus->command_bytes),
     };
 }

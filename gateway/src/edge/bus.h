@@ -9,8 +9,16 @@
  *
  * Limits  Commands: BUS_COMMAND_BYTES_MAX of requests wait for the bus thread; what is more is dropped, like what a
  *         network loses. Mailbox: BUS_MAIL_BYTES_MAX of broadcasts; what is more is dropped, and on_restored() is called,
- *         which has every room's head checked. Replies are never dropped: the hub bounds what it asks. What other
- *         gateways ask and answer is dropped like broadcasts: it counts as lost, and whoever waits for it finds out.
+ *         which has every room's head checked. What other gateways ask and answer is dropped like broadcasts: it counts
+ *         as lost, and whoever waits for it finds out. Replies have BUS_REPLY_BYTES_MAX, which is more than the hub asks
+ *         for at a time; only answers to repeats, of a store that was frozen, can pass it, and are dropped: what lacks an
+ *         answer is asked again. All bytes are counted as they come; decoded, small messages take three times as much.
+ *         Subscriptions: nats.c keeps BUS_PENDING_BYTES_MAX and BUS_PENDING_MESSAGES_MAX of each until its thread has
+ *         looked at them, which only drops while the mailbox is full; past that nats.c drops, and says so.
+ *
+ * A NATS whose max_payload is smaller than CONTRACT_MESSAGE_BYTES_MAX counts as none: what does not fit would be asked
+ * again for ever.
+ *
  * Thread  The loop's, but for what the .c says.
  */
 #ifndef PARLEY_EDGE_BUS_H
@@ -22,6 +30,9 @@
 enum {
     BUS_COMMAND_BYTES_MAX = 64 * 1024 * 1024,
     BUS_MAIL_BYTES_MAX = 64 * 1024 * 1024,
+    BUS_REPLY_BYTES_MAX = 160 * 1024 * 1024,
+    BUS_PENDING_BYTES_MAX = 16 * 1024 * 1024,
+    BUS_PENDING_MESSAGES_MAX = 65536,
 };
 
 struct bus;
@@ -53,6 +64,9 @@ void bus_free(struct bus *bus);
 
 bool bus_is_connected(const struct bus *bus);
 
+/* Whether NATS is there, but takes too little. */
+bool bus_is_too_small(const struct bus *bus);
+
 void bus_subscribe(struct bus *bus, struct bytes room);
 void bus_unsubscribe(struct bus *bus, struct bytes room);
 
@@ -73,13 +87,14 @@ void bus_answer_peer(struct bus *bus, const struct contract_peer_key *key, struc
 
 struct bus_stats {
     uint64_t reconnects;
-    uint64_t mail_dropped;      /* broadcasts */
+    uint64_t mail_dropped; /* broadcasts */
+    uint64_t replies_dropped;
     uint64_t peer_mail_dropped; /* of other gateways */
     uint64_t commands_dropped;  /* requests and announcements */
     uint64_t slow_consumer;     /* notices from nats.c */
     bool is_connected;
-    size_t subscriptions;             /* of rooms now */
-    size_t mail_bytes, command_bytes; /* that wait now */
+    size_t subscriptions;                          /* of rooms now */
+    size_t mail_bytes, reply_bytes, command_bytes; /* that wait now */
 };
 
 struct bus_stats bus_stats(const struct bus *bus);

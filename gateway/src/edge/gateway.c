@@ -241,7 +241,11 @@ static void write_unready(void *user, struct buf *out)
     if (drain_has_begun(&gateway->drain)) {
         buf_append_bytes(out, BYTES("draining: this gateway is shutting down\n"));
     } else if (!bus_is_connected(gateway->bus)) {
-        buf_append_bytes(out, BYTES("no connection to the NATS server of NATS_URL\n"));
+        buf_append_bytes(
+            out,
+            bus_is_too_small(gateway->bus)
+                ? BYTES("the NATS server of NATS_URL takes too little: raise its max_payload\n")
+                : BYTES("no connection to the NATS server of NATS_URL\n"));
     }
 }
 
@@ -414,6 +418,7 @@ static bool read_settings(const struct gateway_config *config, struct hub_settin
         .deliveries_per_turn = DELIVERIES_PER_TURN,
         .room_log_bytes_max = (size_t)config->room_log_bytes_max,
         .log_bytes_max = (size_t)config->log_bytes_max,
+        .page_answer_bytes_max = PAGE_ANSWER_BYTES_MAX,
     };
     random_id(ret_settings->gateway_id, HUB_GATEWAY_ID_BYTES);
     if (config->session_keys[0] == '\0') {

@@ -102,6 +102,11 @@ static void write_connections(struct buf *out, const struct gateway_numbers *num
     gauge(out, "parley_slow_clients",
           "WebSockets now that have more to read than their clients take.",
           engine->websockets_blocked);
+    gauge(out, "parley_outbox_bytes",
+          "Acknowledgements, errors, answers to chat history and rests of frames now that clients "
+          "have yet to take (bounds: 512 KiB a client; 64 MiB in all, past which who has more than "
+          "32 KiB is closed).",
+          numbers->hub->outbox_bytes);
     counter(out, "parley_received_bytes_total", "Bytes of packets from clients.", engine->bytes_in);
     counter(out, "parley_sent_bytes_total", "Bytes of packets to clients.",
             numbers->hub->bytes_out);
@@ -143,13 +148,17 @@ static void write_messages(struct buf *out, const struct hub_stats *hub)
           "Chat messages now that the store has not answered for yet (bounds: 1,024 a client, "
           "8,192 a room; past them: overloaded).",
           hub->sends_waiting);
+    gauge(out, "parley_messages_waiting_bytes",
+          "Memory of these, and of those whose acknowledgements wait (bound: 64 MiB; past it: "
+          "overloaded).",
+          hub->send_bytes);
     metrics_histogram(out, "parley_append_duration_seconds",
                       "From a chat message's arrival here to the store's answer.", 1e-6,
                       &hub->by.append_us);
     counter(out, "parley_appends_total", "Append requests to the store, repeats included.",
             hub->appends);
     counter(out, "parley_appends_repeated_total",
-            "Append requests that were sent again: not answered in 2 s, nobody there, or busy.",
+            "Append requests that were sent again: not answered in 1.5 s, nobody there, or busy.",
             hub->appends_repeated);
     counter(out, "parley_log_messages_total", "Messages that joined a room's log here.",
             hub->log_messages);
@@ -210,22 +219,37 @@ static void write_rooms(struct buf *out, const struct gateway_numbers *numbers)
         sample(out, "parley_chat_gaps_total", "reason", hub_gap_name((enum hub_gap)gap),
                hub->by.gaps_told[gap]);
     }
+    gauge(out, "parley_ahead_bytes",
+          "Broadcasts now that wait for a hole in front of them (bound: 32 MiB in all).",
+          hub->ahead_bytes);
     counter(
         out, "parley_gaps_repaired_total",
         "Holes in a room's log, from broadcasts that were lost, that were filled from the store.",
         hub->gaps_repaired);
     counter(out, "parley_ahead_dropped_total",
-            "Broadcasts ahead of a hole that were not kept (bound: 64 a room); they are fetched.",
+            "Broadcasts ahead of a hole that were not kept (bounds: 64 a room, 32 MiB in all); "
+            "they are fetched.",
             hub->ahead_dropped);
     counter(out, "parley_queries_total", "Queries to the store, repeats included.", hub->queries);
-    counter(out, "parley_pages_fetched_total",
-            "Pages of 256 older messages that were read from the store.", hub->pages_fetched);
+    gauge(out, "parley_queries_waiting",
+          "Queries now that wait until one of the 4 of their shard is answered.",
+          hub->queries_waiting);
+    counter(out, "parley_page_parts_fetched_total",
+            "Parts of pages of older messages that were read from the store, of 256 messages or "
+            "512 KiB.",
+            hub->page_parts_fetched);
+    counter(out, "parley_page_parts_evicted_total",
+            "Of these, dropped since others needed the room; they are read again for who wants "
+            "them.",
+            hub->page_parts_evicted);
     gauge(out, "parley_pages_waiting",
-          "Pages now that members wait for; at most 32 are asked for at a time.",
+          "Pages now that members wait for: for room, or for the store's answer (32 at a time).",
           hub->pages_waiting);
     gauge(out, "parley_page_bytes", "Memory of pages of older messages now.", hub->page_bytes);
     gauge(out, "parley_page_limit_bytes",
-          "What of LOG_BYTES_MAX that may take; past it the least used leave.", log_bytes_max / 4);
+          "What of LOG_BYTES_MAX that and answers on their way may take; past it the least used "
+          "leave.",
+          log_bytes_max / 4);
     metrics_family(out, "parley_history_requests_total", METRIC_COUNTER,
                    "Answers to chat history; overloaded: the client has yet to read earlier ones.");
     for (int how = 0; how < HUB_HISTORIES; how++) {
@@ -249,6 +273,12 @@ static void write_bus(struct buf *out, const struct bus_stats *bus)
             bus->slow_consumer);
     gauge(out, "parley_mailbox_bytes", "Bytes from NATS now that wait for the loop.",
           bus->mail_bytes);
+    gauge(out, "parley_mailbox_reply_bytes",
+          "Bytes of the store's answers now that wait for the loop.", bus->reply_bytes);
+    counter(out, "parley_replies_dropped_total",
+            "The store's answers dropped because 160 MiB of them waited; what lacks one is asked "
+            "again.",
+            bus->replies_dropped);
     counter(out, "parley_mailbox_dropped_total",
             "Broadcasts dropped because 64 MiB of them waited; they are fetched again.",
             bus->mail_dropped);

@@ -213,7 +213,8 @@ static enum flush_result write_once(struct transport *transport, size_t *bytes)
     }
     eio_session_advance(transport->session, written);
     *bytes += written;
-    return result == RAW_WRITE_BLOCKED ? FLUSH_BLOCKED : FLUSH_MORE;
+    bool was_all = count < PIECES_MAX && written < EIO_PEEK_BYTES;
+    return result == RAW_WRITE_BLOCKED ? FLUSH_BLOCKED : was_all ? FLUSH_NOTHING_LEFT : FLUSH_MORE;
 }
 
 static void flush_websocket(struct transport *transport)

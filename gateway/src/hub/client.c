@@ -61,6 +61,42 @@ static void on_event(struct sio_socket *socket, const struct sio_event *event, u
     on_request(CONTAINER_OF(socket, struct member, socket), event, now_ms);
 }
 
+static void add_greedy(struct hub *hub, struct client *client)
+{
+    if (hub->greedy_count == hub->greedy_capacity) {
+        hub->greedy_capacity = MAX_OF((size_t)16, hub->greedy_capacity * 2);
+        hub->greedy = mem_resize(hub->greedy, hub->greedy_capacity * sizeof(struct client *));
+    }
+    hub->greedy[hub->greedy_count++] = client;
+    client->is_greedy = true;
+}
+
+void client_note_outbox(struct client *client)
+{
+    struct hub *hub = client_hub(client);
+    uint32_t bytes = client->sio.eio.outbox.len;
+    if (bytes == client->outbox_noted && hub->outbox_bytes <= OUTBOXES_BYTES_MAX) {
+        return; /* as nearly always */
+    }
+    hub->outbox_bytes += bytes;
+    hub->outbox_bytes -= client->outbox_noted;
+    client->outbox_noted = bytes;
+    bool is_greedy = hub->outbox_bytes > OUTBOXES_BYTES_MAX && bytes > CLIENT_OUTBOX_SHARE_BYTES;
+    if (is_greedy && !client->is_greedy) {
+        add_greedy(hub, client);
+    }
+}
+
+void client_close_greedy(struct hub *hub, uint64_t now_ms)
+{
+    while (hub->greedy_count > 0) {
+        struct client *client = hub->greedy[--hub->greedy_count];
+        client->is_greedy = false;
+        eio_session_close(client_session(client), EIO_CLOSE_OUTBOX_FULL, WS_CLOSE_GOING_AWAY,
+                          now_ms);
+    }
+}
+
 /* --- members leave
  * ---------------------------------------------------------------------------------------------- */
 
@@ -74,6 +110,20 @@ static void join_free(struct join *join)
     }
 }
 
+struct page_wait {
+    struct page_waiter waiter;
+    struct member *member;
+};
+
+static void end_page_wait(struct member *member)
+{
+    if (member->page_wait != NULL) {
+        page_waiter_cancel(&member->room->hub->pages, &member->page_wait->waiter);
+        free(member->page_wait);
+        member->page_wait = NULL;
+    }
+}
+
 static void on_disconnect(struct sio_socket *socket, uint64_t now_ms)
 {
     struct member *member = CONTAINER_OF(socket, struct member, socket);
@@ -81,7 +131,7 @@ static void on_disconnect(struct sio_socket *socket, uint64_t now_ms)
     struct hub *hub = room->hub;
     send_forget_member(member);
     history_forget_member(member);
-    page_waiter_cancel(&member->page);
+    end_page_wait(member);
     list_leave(&member->link);
     member_client(member)->member_count--;
     if (map_get(&hub->sessions, member_sid(member)) == member) {
@@ -110,8 +160,8 @@ static void on_client_close(struct sio_client *sio, enum eio_close_reason reason
     struct client *client = CONTAINER_OF(sio, struct client, sio);
     client_hub(client)->stats.by.clients_closed[reason]++;
     hub_tell(client_hub(client), &(struct hub_event){.type = HUB_CLIENT_CLOSED,
-                                              .client = client,
-                                              .reason = eio_close_reason_name(reason)});
+                                                     .client = client,
+                                                     .reason = eio_close_reason_name(reason)});
 }
 
 void client_reap(struct hub *hub)
@@ -126,10 +176,11 @@ void client_reap(struct hub *hub)
  * -----------------------------------------------------------------------------------------------
  */
 
-static void on_page(struct page_waiter *waiter, uint64_t now_ms)
+static void on_page(struct page_waiter *waiter)
 {
-    (void)now_ms;
-    struct client *client = member_client(CONTAINER_OF(waiter, struct member, page));
+    struct member *member = CONTAINER_OF(waiter, struct page_wait, waiter)->member;
+    struct client *client = member_client(member);
+    end_page_wait(member);
     if (list_is_empty(&client->dirty)) {
         list_append(&client_hub(client)->catching_up, &client->dirty);
         client->is_catching_up = true;
@@ -156,12 +207,12 @@ struct join *join_new(struct hub *hub, struct bytes room, struct bytes auth)
 struct member *member_new(struct client *client, struct bytes name, struct bytes username,
                           bool wants_own, uint64_t now_ms)
 {
-    struct member *member = mem_alloc_zeroed(sizeof(*member) + username.len);
+    struct member *member =
+        mem_alloc_zeroed(MAX_OF(sizeof(*member), offsetof(struct member, username) + username.len));
     member->room = room_get(client_hub(client), name, now_ms);
     member->username_len = (uint8_t)username.len;
     memcpy(member->username, username.data, username.len);
     member->wants_own = wants_own;
-    page_waiter_init(&member->page, on_page);
     list_init(&member->link);
     list_init(&member->sends);
     list_init(&member->acks);
@@ -312,7 +363,6 @@ void member_own_session(struct member *member, uint64_t now_ms)
 {
     struct hub *hub = member->room->hub;
     struct member *old = map_remove(&hub->sessions, member_sid(member));
-    member->session_hash = map_hash(member_sid(member));
     map_add(&hub->sessions, member);
     if (old != NULL && old->socket.client != member->socket.client) {
         supersede(hub, old, now_ms);
@@ -402,13 +452,13 @@ static void join_at(struct member *member, const struct start *start, uint64_t n
 }
 
 /* A member that came from another gateway goes on; its client knows nothing of that, unless the epoch has changed. */
-static void join_moved(struct member *member, const struct start *start, uint64_t now_ms)
+static void join_moved(struct member *member, const struct start *start)
 {
     if (start->cut_from != 0) {
         member_tell_gap(member, start->cut_from, start->latest_id, "epoch");
     }
     enter(member, start->is_given ? start->id : member->room->log.head, "moved");
-    history_go_on_member(member, now_ms);
+    history_go_on_member(member);
 }
 
 /* Joins @member, or has it wait for news of the store's head. */
@@ -421,7 +471,11 @@ static void join_or_wait(struct member *member, uint64_t now_ms)
     struct start start;
     if (find_start(room, join, is_settled, &start)) {
         list_leave(&member->link);
-        (join->is_moved ? join_moved : join_at)(member, &start, now_ms);
+        if (join->is_moved) {
+            join_moved(member, &start);
+        } else {
+            join_at(member, &start, now_ms);
+        }
     } else if (join->answers_needed == 0) {
         /* An answer that is on its way already may be older than what the client has seen. */
         join->answers_needed = room->heads_answered + (room->heads_pending ? 2 : 1);
@@ -509,9 +563,8 @@ static uint64_t run_end(const struct member *member, const struct segment *segme
     if (member->wants_own) {
         return end;
     }
-    uint64_t at = id;
-    while (at < end &&
-           segment->frames[at - segment->first_id].sender_hash != member->session_hash) {
+    uint64_t own_hash = map_hash(member_sid(member)), at = id;
+    while (at < end && segment->frames[at - segment->first_id].sender_hash != own_hash) {
         at++;
     }
     return at;
@@ -598,13 +651,17 @@ static void add_acks(struct member *member, struct flight *flight, struct iovec 
 }
 
 /* Asks for the page that a member stands still for. */
-static void want_page(struct member *member, uint64_t now_ms)
+static void want_page(struct member *member)
 {
     struct room *room = member->room;
-    bool is_stuck = member->cursor <= room->log.head && !page_waiter_is_waiting(&member->page) &&
+    bool is_stuck = member->cursor <= room->log.head && member->page_wait == NULL &&
                     room_find(room, member->cursor) == NULL;
     if (is_stuck) {
-        page_want(&room->hub->pages, room, member->cursor, &member->page, now_ms);
+        member->page_wait = mem_alloc_zeroed(sizeof(*member->page_wait));
+        member->page_wait->member = member;
+        page_waiter_init(&member->page_wait->waiter, on_page);
+        page_want(&room->hub->pages, room, member->cursor, PAGE_FORWARD,
+                  &member->page_wait->waiter);
     }
 }
 
@@ -615,6 +672,7 @@ static size_t peek(struct eio_session *session, struct iovec *ret_iov, size_t io
     struct flight *flight = &hub->flight;
     flight->count = 0;
     buf_clear(&flight->acks);
+    client_note_outbox(client);
     iov_max = MIN_OF(iov_max, (size_t)CLIENT_WRITE_PIECES_MAX);
     size_t bytes_left = CLIENT_WRITE_BYTES;
     for (struct sio_socket *socket = client->sio.sockets; socket != NULL; socket = socket->next) {
@@ -629,7 +687,7 @@ static size_t peek(struct eio_session *session, struct iovec *ret_iov, size_t io
         uint64_t end_id = member->cursor;
         if (end_id <= member->room->log.head) {
             end_id = add_log(member, flight, ret_iov, iov_max, &bytes_left);
-            want_page(member, hub->now_ms);
+            want_page(member);
         }
         if (!list_is_empty(&member->acks)) {
             add_acks(member, flight, ret_iov, iov_max, end_id);
@@ -734,7 +792,7 @@ struct client *client_new(struct hub *hub, void *transport)
 {
     struct client *client = mem_alloc_zeroed(sizeof(*client));
     client->transport = transport;
-    client->number = ++hub->last_client;
+    client->number = (uint32_t)++hub->last_client;
     list_init(&client->dirty);
     hub->stats.clients++;
     return client;
@@ -776,6 +834,13 @@ void hub_client_free(struct hub *hub, struct client *client)
 {
     ASSERT(client->member_count == 0);
     list_leave(&client->dirty);
+    for (size_t i = 0; client->is_greedy; i++) {
+        if (hub->greedy[i] == client) {
+            hub->greedy[i] = hub->greedy[--hub->greedy_count];
+            client->is_greedy = false;
+        }
+    }
+    hub->outbox_bytes -= client->outbox_noted;
     settling_free(client);
     sio_client_release(&client->sio);
     hub->stats.clients--;

@@ -21,13 +21,14 @@
 struct client {
     struct sio_client sio;
     void *transport;
-    struct list dirty; /* hub.dirty_clients, or hub.catching_up */
-    uint64_t number;
-    struct settling *
-        settling; /* NULL, unless it came from another gateway that has yet to settle: handover.h */
-    uint32_t send_count;   /* of all members: without outcome */
+    struct list dirty;     /* hub.dirty_clients, or hub.catching_up */
+    uint32_t number;       /* for logs; low bits */
+    uint32_t outbox_noted; /* what its outbox has of hub.outbox_bytes */
+    uint16_t send_count;   /* of all members: without outcome; CLIENT_SENDS_MAX at most */
     uint16_t member_count; /* rooms_per_client_max at most, which is 10,000 at most */
     bool is_catching_up;   /* `dirty` is in hub.catching_up */
+    bool is_greedy;        /* in hub.greedy */
+    bool is_settling;      /* it came from another gateway that has yet to settle: hub.settlings */
 };
 
 /* What a CONNECT asked for, while it is held. */
@@ -43,6 +44,8 @@ struct join {
     uint64_t answers_needed;
 };
 
+struct page_wait; /* of a member that stands still */
+
 struct member {
     struct sio_socket socket;
     struct room *room;
@@ -53,10 +56,9 @@ struct member {
     bool wants_own; /* auth.echo */
     uint8_t history_count;
     uint64_t cursor;
-    uint64_t session_hash; /* map_hash() of sid */
-    struct page_waiter page;
-    struct list sends; /* without outcome */
-    struct list acks;  /* COMMITTED, waiting for the own copy */
+    struct page_wait *page_wait; /* NULL: it waits for no page */
+    struct list sends;           /* without outcome */
+    struct list acks;            /* COMMITTED, waiting for the own copy */
     struct list histories;
     char sid[PID_SID_BYTES];
     char username[];
@@ -89,6 +91,12 @@ struct bytes member_key(const void *member);
 
 /* The client has something to write: hub_flush() looks at it. */
 void client_wake(struct client *client);
+
+/* Notes what waits in the outbox of @client, which has just been flushed. */
+void client_note_outbox(struct client *client);
+
+/* Closes those that were found to have too much in it. */
+void client_close_greedy(struct hub *hub, uint64_t now_ms);
 
 /* Joins those of @room that can be joined by now, as far as the turn's joins_left go; the rest with the next turn. */
 void client_join_waiting(struct room *room, uint64_t now_ms);

@@ -226,7 +226,7 @@ static bool handover_is_valid(const struct contract_handover *handover)
             }
         }
     }
-    return sends <= UINT32_MAX && handover->attachment_count <= SIO_ATTACHMENTS_MAX;
+    return sends <= CLIENT_SENDS_MAX && handover->attachment_count <= SIO_ATTACHMENTS_MAX;
 }
 
 /* A CONNECT that was held there is held here. */
@@ -240,10 +240,35 @@ static void take_join(struct client *client, const struct contract_handover_memb
     sio_socket_init(&member->socket, &client->sio, member->room->text, member->room->namespace_len);
 }
 
+struct bytes settling_key(const void *settling)
+{
+    return bytes_of((const char *)&((const struct settling *)settling)->client,
+                    sizeof(struct client *));
+}
+
+struct settling *settling_of(struct client *client)
+{
+    return client->is_settling ? map_get(&client_hub(client)->settlings,
+                                         bytes_of((const char *)&client, sizeof(struct client *)))
+                               : NULL;
+}
+
+static struct settling *settling_new(struct client *client)
+{
+    struct settling *settling = mem_alloc_zeroed(sizeof(*settling));
+    settling->client = client;
+    list_init(&settling->elsewhere);
+    list_init(&settling->held);
+    map_add(&client_hub(client)->settlings, settling);
+    client->is_settling = true;
+    return settling;
+}
+
 static void take_sends(struct member *member, const struct contract_handover_member *handed,
                        uint32_t *next_index, uint64_t now_ms)
 {
     struct client *client = member_client(member);
+    struct settling *settling = settling_of(client);
     for (size_t i = 0; i < handed->send_count; i++) {
         const struct contract_handover_send *of_member = &handed->sends[i];
         struct send *send = send_new_elsewhere(member, of_member, now_ms);
@@ -251,13 +276,11 @@ static void take_sends(struct member *member, const struct contract_handover_mem
             send_on_stored_elsewhere(send, of_member->id, of_member->duplicate, now_ms);
             continue;
         }
-        if (client->settling == NULL) {
-            client->settling = mem_alloc_zeroed(sizeof(*client->settling));
-            list_init(&client->settling->elsewhere);
-            list_init(&client->settling->held);
+        if (settling == NULL) {
+            settling = settling_new(client);
         }
         send->index = (*next_index)++;
-        list_append(&client->settling->elsewhere, &send->of_room);
+        list_append(&settling->elsewhere, &send->of_room);
     }
 }
 
@@ -306,7 +329,7 @@ struct client *hub_take_over(struct hub *hub, void *transport, const char sid[EI
             take_member(client, handed, &next_index, now_ms);
         }
     }
-    *ret_awaits = client->settling != NULL;
+    *ret_awaits = client->is_settling;
     if (handover->incomplete.len > 0) {
         sio_client_take_incomplete(&client->sio, handover->incomplete, handover->attachments,
                                    handover->attachment_count, now_ms);
@@ -328,19 +351,18 @@ static struct send *find_elsewhere(const struct settling *settling, uint32_t ind
 /* The old owner has nothing of @client any more: what it said here since may go. */
 static void settle(struct client *client)
 {
-    struct settling *settling = client->settling;
+    struct settling *settling = settling_of(client);
     struct list *node;
     while ((node = list_first(&settling->held)) != NULL) {
         send_release_held(CONTAINER_OF(node, struct send, of_room));
     }
-    client->settling = NULL;
-    free(settling);
+    settling_free(client);
 }
 
 enum hub_forward_result
 hub_on_forward(struct client *client, const struct contract_moved_outcome *outcome, uint64_t now_ms)
 {
-    struct settling *settling = client->settling;
+    struct settling *settling = settling_of(client);
     if (outcome == NULL || settling == NULL) {
         return HUB_FORWARD_LOST;
     }
@@ -369,10 +391,11 @@ hub_on_forward(struct client *client, const struct contract_moved_outcome *outco
 
 void settling_free(struct client *client)
 {
-    struct settling *settling = client->settling;
+    struct settling *settling = settling_of(client);
     if (settling != NULL) {
         ASSERT(list_is_empty(&settling->elsewhere) && list_is_empty(&settling->held));
+        ASSERT(map_remove(&client_hub(client)->settlings, settling_key(settling)) == settling);
+        client->is_settling = false;
         free(settling);
-        client->settling = NULL;
     }
 }

@@ -27,6 +27,7 @@ struct forward {
 
 /* New owner: what a client that came here waits for. */
 struct settling {
+    struct client *client;
     struct list elsewhere; /* sends, by send.of_room */
     struct list held;      /* likewise */
     uint32_t told;         /* outcomes that came */
@@ -38,6 +39,12 @@ void forward_tell(struct send *send, enum contract_moved_outcome_type type,
 
 /* @send ends: the last one settles. Without @tells nobody is told, since the hub ends. */
 void forward_leave(struct send *send, bool tells);
+
+/* Key of hub.settlings. */
+struct bytes settling_key(const void *settling);
+
+/* What @client waits for; NULL: nothing. */
+struct settling *settling_of(struct client *client);
 
 /* Frees what @client waits for; its members are gone. */
 void settling_free(struct client *client);

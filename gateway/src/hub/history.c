@@ -16,7 +16,7 @@ struct history {
 
 static void history_free(struct history *history)
 {
-    page_waiter_cancel(&history->page);
+    page_waiter_cancel(&history->member->room->hub->pages, &history->page);
     timers_clear(history->member->room->hub->timers, &history->deadline);
     list_leave(&history->link);
     history->member->history_count--;
@@ -46,10 +46,11 @@ static void refuse_as_too_much(struct member *member, uint64_t ack_id)
     refuse(member, ack_id, CHAT_OVERLOADED, "too many answers wait to be read; ask again later");
 }
 
-/* Whether the client has yet to read so much that one more answer might be too much for its outbox. */
+/* Whether the client, or all of them, have yet to read so much that one more answer might be too much. */
 static bool has_much_to_read(const struct member *member)
 {
-    return member->socket.client->eio.outbox.len > HISTORY_BYTES_MAX;
+    return member->socket.client->eio.outbox.len > HISTORY_BYTES_MAX ||
+           member->room->hub->outbox_bytes > OUTBOXES_BYTES_MAX;
 }
 
 /* The ids that are asked for: *@ret_from .. *@ret_to, none when from > to. */
@@ -128,7 +129,7 @@ static void answer(struct history *history, uint64_t from, uint64_t to)
     buf_release(&arguments);
 }
 
-static void go_on(struct history *history, uint64_t now_ms)
+static void go_on(struct history *history)
 {
     uint64_t from, to;
     wanted_range(history, &from, &to);
@@ -137,7 +138,8 @@ static void go_on(struct history *history, uint64_t now_ms)
     bool may_wait = from > to || history->waits < HISTORY_WAITS_MAX;
     if (missing != 0 && may_wait) {
         history->waits++;
-        page_want(&member->room->hub->pages, member->room, missing, &history->page, now_ms);
+        page_want(&member->room->hub->pages, member->room, missing,
+                  history->is_forward ? PAGE_FORWARD : PAGE_BACKWARD, &history->page);
         return;
     }
     if (has_much_to_read(member)) { /* other answers came with the same page */
@@ -149,9 +151,9 @@ static void go_on(struct history *history, uint64_t now_ms)
     }
 }
 
-static void on_page(struct page_waiter *waiter, uint64_t now_ms)
+static void on_page(struct page_waiter *waiter)
 {
-    go_on(CONTAINER_OF(waiter, struct history, page), now_ms);
+    go_on(CONTAINER_OF(waiter, struct history, page));
 }
 
 static void on_deadline(struct timer *timer, uint64_t now_ms)
@@ -177,7 +179,7 @@ static void history_start(struct member *member, struct history values, uint64_t
     member->history_count++;
     timers_set(hub->timers, &history->deadline, now_ms + hub->settings.send_deadline_ms);
     if (member->join == NULL) { /* what came from another gateway goes on once it has joined */
-        go_on(history, now_ms);
+        go_on(history);
     }
 }
 
@@ -234,9 +236,9 @@ void history_take_over(struct member *member, const struct contract_handover_his
     }
 }
 
-void history_go_on_member(struct member *member, uint64_t now_ms)
+void history_go_on_member(struct member *member)
 {
     LIST_EACH_SAFE (node, following, &member->histories) {
-        go_on(CONTAINER_OF(node, struct history, link), now_ms);
+        go_on(CONTAINER_OF(node, struct history, link));
     }
 }

@@ -17,7 +17,7 @@ void history_submit(struct member *member, const struct chat_request *request, u
                     uint64_t now_ms);
 
 /* @member, which came from another gateway, has joined: what it asked for in the meantime can be answered. */
-void history_go_on_member(struct member *member, uint64_t now_ms);
+void history_go_on_member(struct member *member);
 
 /* Writes what @member waits for to @ret_histories, HISTORY_WAITING_MAX at most; returns how many. */
 size_t history_hand_over(const struct member *member,

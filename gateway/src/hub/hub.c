@@ -1,9 +1,13 @@
 #include "hub.h"
 
 #include "client.h"
+#include "handover.h"
 #include "hub_impl.h"
 #include "send.h"
 #include <stdlib.h>
+
+/* How many members ahead prefetch_members() looks: first for the member, then for what it points at. */
+enum { PREFETCH_MEMBERS = 6, PREFETCH_CLIENTS = 3, CACHE_LINE = 64 };
 
 struct hub *hub_new(const struct hub_settings *settings, const struct hub_world *world,
                     struct timers *timers)
@@ -16,12 +20,14 @@ struct hub *hub_new(const struct hub_settings *settings, const struct hub_world 
     map_init(&hub->sessions, member_key);
     map_init(&hub->requests, request_key);
     map_init(&hub->appends, send_append_key);
+    map_init(&hub->settlings, settling_key);
+    requests_init(hub);
     size_t pages = settings->log_bytes_max / 4;
     hub->log_budget = (struct log_budget){
         .bytes_max = settings->log_bytes_max - pages,
         .room_bytes_max = settings->room_log_bytes_max,
     };
-    page_cache_init(&hub->pages, hub, pages);
+    page_cache_init(&hub->pages, hub, pages, settings->page_answer_bytes_max);
     list_init(&hub->dirty_rooms);
     list_init(&hub->dirty_clients);
     list_init(&hub->catching_up);
@@ -57,9 +63,11 @@ void hub_free(struct hub *hub)
     map_release(&hub->sessions);
     map_release(&hub->requests);
     map_release(&hub->appends);
+    map_release(&hub->settlings);
     buf_release(&hub->scratch);
     buf_release(&hub->flight.acks);
     free(hub->flight.pieces);
+    free(hub->greedy);
     free(hub);
 }
 
@@ -73,6 +81,10 @@ const struct hub_stats *hub_stats(struct hub *hub)
     hub->stats.log_bytes = hub->log_budget.bytes;
     hub->stats.page_bytes = hub->pages.bytes;
     hub->stats.sends_waiting = hub_sends_in_flight(hub);
+    hub->stats.send_bytes = hub->send_bytes;
+    hub->stats.ahead_bytes = hub->ahead_bytes;
+    hub->stats.outbox_bytes = hub->outbox_bytes;
+    hub->stats.queries_waiting = hub->queries_waiting;
     hub->stats.pages_waiting = page_cache_waiting(&hub->pages);
     return &hub->stats;
 }
@@ -99,6 +111,19 @@ static void flush_client(struct hub *hub, struct client *client)
 {
     client_skip_removed(client);
     hub->world.flush(hub->world.user, client);
+    client_note_outbox(client);
+}
+
+/* Has the processor fetch what flushing the members behind @at will touch: in a large room, nothing of it is in its caches. */
+static void prefetch_members(const struct room *room, uint32_t at)
+{
+    if (room->member_count - at > PREFETCH_MEMBERS) {
+        __builtin_prefetch(room->members[at + PREFETCH_MEMBERS]);
+        const struct client *client = member_client(room->members[at + PREFETCH_CLIENTS]);
+        __builtin_prefetch(client);
+        __builtin_prefetch((const char *)client + CACHE_LINE);
+        __builtin_prefetch(client_transport(member_client(room->members[at + 1])));
+    }
 }
 
 /* Flushes those who have yet to get what is new in @room, as far as the turn's deliveries go. */
@@ -108,6 +133,7 @@ static void flush_members(struct room *room)
     for (; room->news_left > 0 && hub->deliveries_left > 0; hub->deliveries_left--) {
         room->news_left--;
         room->news_at = room->news_at < room->member_count ? room->news_at : 0;
+        prefetch_members(room, room->news_at);
         struct client *client = member_client(room->members[room->news_at++]);
         if (!client->is_catching_up) {
             flush_client(hub, client);
@@ -126,14 +152,14 @@ static void flush_room(struct room *room, uint64_t now_ms)
 }
 
 /* Some of those whose page has come read it. */
-static void flush_catching_up(struct hub *hub, uint64_t now_ms)
+static void flush_catching_up(struct hub *hub)
 {
     struct list *node;
     for (uint32_t i = 0; i < hub->settings.catch_ups_per_turn &&
                          (node = list_take_first(&hub->catching_up)) != NULL;
          i++) {
         if (node == &hub->all_have_read) {
-            page_cache_trim(&hub->pages, now_ms);
+            page_cache_let_go(&hub->pages);
         } else {
             struct client *client = CONTAINER_OF(node, struct client, dirty);
             client->is_catching_up = false;
@@ -142,19 +168,19 @@ static void flush_catching_up(struct hub *hub, uint64_t now_ms)
     }
 }
 
-/* Pages that are too many leave when all who wait for one have read it. */
-static void trim_pages(struct hub *hub, uint64_t now_ms)
+/* Pages may leave when all who were told of them have read them: those who wait for their turn have a mark behind them. */
+static void let_pages_go(struct hub *hub)
 {
     if (list_is_empty(&hub->catching_up)) {
-        page_cache_trim(&hub->pages, now_ms);
-    } else if (list_is_empty(&hub->all_have_read) && page_cache_hold(&hub->pages)) {
+        page_cache_mark(&hub->pages);
+        page_cache_let_go(&hub->pages);
+    } else if (list_is_empty(&hub->all_have_read) && page_cache_mark(&hub->pages)) {
         list_append(&hub->catching_up, &hub->all_have_read);
     }
 }
 
 void hub_flush(struct hub *hub, uint64_t now_ms)
 {
-    hub->now_ms = now_ms;
     hub->joins_left = hub->settings.joins_per_turn;
     hub->deliveries_left = hub->settings.deliveries_per_turn;
     struct list turn; /* what becomes dirty from here on is for the next turn */
@@ -168,8 +194,11 @@ void hub_flush(struct hub *hub, uint64_t now_ms)
     while ((node = list_take_first(&turn)) != NULL) {
         flush_client(hub, CONTAINER_OF(node, struct client, dirty));
     }
-    flush_catching_up(hub, now_ms);
-    trim_pages(hub, now_ms);
+    flush_catching_up(hub);
+    let_pages_go(hub);
+    client_close_greedy(hub, now_ms);
+    page_cache_go_on(&hub->pages, now_ms);
+    requests_go_on(hub, now_ms);
     client_reap(hub);
 }
 

@@ -98,7 +98,8 @@ struct hub_settings {
     uint32_t joins_per_turn, catch_ups_per_turn,
         deliveries_per_turn; /* limits.h; tests have less */
     size_t room_log_bytes_max;
-    size_t log_bytes_max; /* three quarters for logs, one quarter for pages */
+    size_t log_bytes_max;         /* three quarters for logs, one quarter for pages */
+    size_t page_answer_bytes_max; /* PAGE_ANSWER_BYTES_MAX; a test may have less memory */
 };
 
 /* Counted since the start, but for those that say "now". */
@@ -118,7 +119,8 @@ struct hub_settings {
     X(log_messages, "messages that joined a log")                      \
     X(gaps_repaired, "holes in a log that were filled from the store") \
     X(ahead_dropped, "broadcasts ahead of the log that were not kept") \
-    X(pages_fetched, "pages of older messages read from the store")    \
+    X(page_parts_fetched, "parts of pages read from the store")        \
+    X(page_parts_evicted, "of these, that left for others")            \
     X(sessions_superseded, "connections closed since their session lives elsewhere")
 
 struct hub_stats {
@@ -127,6 +129,8 @@ struct hub_stats {
 #undef X
     size_t log_bytes, page_bytes;        /* now */
     size_t sends_waiting, pages_waiting; /* now: without an outcome; to be asked for, or asked */
+    size_t queries_waiting;              /* now: for their turn to be asked */
+    size_t send_bytes, ahead_bytes, outbox_bytes; /* now */
     struct hub_counts by;
 };
 

@@ -30,13 +30,25 @@ struct hub {
     struct sio_settings sio;
     struct hub_stats stats;
 
-    struct map rooms;    /* by name */
-    struct map sessions; /* members by sid */
-    struct map requests; /* queries, by number */
-    struct map appends;  /* rooms with an append in flight, by its number */
+    struct map rooms;        /* by name */
+    struct map sessions;     /* members by sid */
+    struct map requests;     /* queries, by number */
+    struct query_shard {     /* of each shard */
+        unsigned asked;      /* queries that wait for the store's answer */
+        struct list waiting; /* that wait for their turn to be asked */
+    } query_shards[CONTRACT_SHARDS];
+    size_t queries_waiting; /* of all shards */
+    struct map settlings;   /* by their client: handover.h */
+    struct map appends;     /* rooms with an append in flight, by its number */
     uint64_t last_request;
     uint64_t last_client;
     uint64_t last_generated_id;
+
+    size_t send_bytes;      /* of all sends */
+    size_t ahead_bytes;     /* of all broadcasts ahead of their logs */
+    size_t outbox_bytes;    /* of all clients' outboxes, as far as was noted: client.outbox_noted */
+    struct client **greedy; /* clients to be closed at the turn's end, since they read too little */
+    size_t greedy_count, greedy_capacity;
 
     struct log_budget log_budget;
     struct page_cache pages;
@@ -61,7 +73,6 @@ struct hub {
     struct list heads_queries; /* asked */
     struct timer heads_timer;
 
-    uint64_t now_ms;    /* of the turn's end that is going on */
     struct buf scratch; /* frames being encoded; used within one function only */
     struct flight {     /* what eio_session_peek() gave last, until eio_session_advance() */
         struct piece *pieces;

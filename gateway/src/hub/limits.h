@@ -7,6 +7,7 @@
 
 #include "proto/contract.h"
 #include "wire/chat.h"
+#include "wire/eio.h"
 
 enum {
     /* Who joins without an offset gets so many of the newest messages. */
@@ -20,6 +21,10 @@ enum {
     CLIENT_WRITE_BYTES = 256 * 1024,
     CLIENT_WRITE_PIECES_MAX = 64,
 
+    /* What waits for the sockets of all clients together; past it, who has more than its share of small packets is closed,
+       and `chat history` is answered `overloaded`. */
+    OUTBOXES_BYTES_MAX = 64 * 1024 * 1024,
+    CLIENT_OUTBOX_SHARE_BYTES = 32 * 1024,
     /* So many members join in one turn, so many clients read on whose page has come, and so many
        members get what is new in their rooms. The others have their turn in the next ones, which
        come at once: so neither a storm nor a large room holds up anybody else. */
@@ -35,23 +40,32 @@ enum {
     ROOM_SENDS_MAX = 8192,
     ROOM_SENDS_BYTES_MAX = 4 * 1024 * 1024,
 
+    /* Memory of the messages of all rooms that have no outcome, or whose acknowledgement waits; past it: chat error
+       `overloaded`. */
+    SENDS_BYTES_MAX = 64 * 1024 * 1024,
+
     /* Messages of one append. */
     APPEND_MESSAGES_MAX = 1024,
 
     /* An append or a query is sent again when it was not answered in this time ... */
-    REQUEST_TIMEOUT_MS = 2000,
+    REQUEST_TIMEOUT_MS = 1500,
     /* ... and, after an answer that says "not now", when this has passed, doubling. */
     REQUEST_BACKOFF_MIN_MS = 50,
     REQUEST_BACKOFF_MAX_MS = 1000,
+
+    /* Queries of one shard that wait for the store's answer, which may have CONTRACT_MESSAGE_BYTES_MAX; more wait for
+       their turn, in order. Of one shard, since others' stores may be well when its is not. */
+    QUERIES_OF_SHARD_MAX = 4,
 
     /* An acknowledgement waits at most so long for the sender's own copy. */
     ACK_WAIT_MS = 1000,
 
     /* Broadcasts ahead of the next id: how long a hole may stay before it is asked for, and how
-       much is kept. */
+       much is kept, for a room and for all of them; what is more is dropped, and fetched like the hole. */
     AHEAD_WAIT_MS = 20,
     AHEAD_EVENTS_MAX = 64,
     AHEAD_MESSAGES_MAX = 4096,
+    AHEAD_BYTES_MAX = 32 * 1024 * 1024,
 
     /* A log that is further behind the store's head starts anew at the head; its members read pages
        meanwhile. */
@@ -67,6 +81,12 @@ enum {
 
     /* Pages that are asked for at a time, in all rooms; more wait for their turn. */
     PAGES_FETCHING_MAX = 32,
+    /* What the messages of one answer may take in memory, and so what is kept free for each that is asked for; what is
+       beyond is asked for again. */
+    PAGE_ANSWER_BYTES_MAX = 1024 * 1024,
+    /* Where pages come in parts, who reads backward is brought so many messages, at least, in front of the one that it
+       waits for; all of them always fit into an answer. */
+    PAGE_BACK_MESSAGES = 6,
 
     /* Answers to `chat history`: bytes of one, and how many a member may wait for; past it:
        `overloaded`. */
@@ -81,6 +101,7 @@ enum {
     SEGMENT_BYTES_MAX = 64 * 1024,
 };
 
+static_assert((int)CLIENT_WRITE_BYTES >= (int)EIO_PEEK_BYTES, "what one peek gives");
 /* A whole heads query stays far below what NATS takes. */
 static_assert(HEADS_ROOMS_PER_QUERY * (CONTRACT_ROOM_BYTES_MAX + 4) <
                   CONTRACT_MESSAGE_BYTES_MAX / 8,
@@ -94,6 +115,11 @@ static_assert((int)CHAT_HISTORY_LIMIT_MAX <= (HISTORY_WAITS_MAX - 1) * (int)CONT
  * and its ids. */
 static_assert(64 * 1024 + 1024 + CONTRACT_ENVELOPE_BYTES_MAX < CONTRACT_MESSAGE_BYTES_MAX,
               "append");
+/* The largest message that a store holds, all of it to be escaped in JSON (6 bytes for one), fits into a part of a page. */
+static_assert(6 * (64 * 1024 + 1024) + 2048 < PAGE_ANSWER_BYTES_MAX, "message and part");
+static_assert((PAGE_BACK_MESSAGES + 1) * (64 * 1024 + 1024) + CONTRACT_ENVELOPE_BYTES_MAX <=
+                  CONTRACT_MESSAGE_BYTES_MAX,
+              "messages and answer");
 static_assert((int)CHAT_ROOM_BYTES_MAX == (int)CONTRACT_ROOM_BYTES_MAX, "room names");
 static_assert((int)CHAT_CLIENT_ID_BYTES_MAX == (int)CONTRACT_CLIENT_ID_BYTES_MAX, "client ids");
 

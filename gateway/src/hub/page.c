@@ -3,6 +3,42 @@
 #include "room.h"
 #include <stdlib.h>
 
+enum page_state {
+    PAGE_IDLE,
+    PAGE_QUEUED,
+    PAGE_FETCHING,
+    PAGE_TELLING, /* while waiters are told: it is not freed under whoever is at that */
+};
+
+struct page_key {
+    const struct room *room;
+    uint64_t number;
+};
+
+struct page {
+    struct page_key key;
+    struct room *room;
+    enum page_state state;
+    struct list of_room; /* the room's pages */
+    struct list queue;   /* cache.queue, while QUEUED */
+    struct list waiters;
+    struct list parts; /* by id */
+    struct request request;
+    uint64_t from, to;        /* FETCHING: what is asked for ... */
+    uint64_t target;          /* ... and for whose sake */
+    bool was_asked;           /* from its first id on */
+    uint32_t answer_messages; /* of the last answer */
+};
+
+struct page_part {
+    struct list use;     /* cache.ready, fresh or marked */
+    bool is_fresh;       /* not ready */
+    struct list of_page; /* page.parts */
+    struct page *page;
+    struct segment *segment;
+    size_t bytes;
+};
+
 static uint64_t page_number(uint64_t id)
 {
     return (id - 1) / CONTRACT_PAGE;
@@ -29,152 +65,343 @@ static struct page *find(const struct page_cache *cache, const struct room *room
     return map_get(&cache->pages, bytes_of((const char *)&key, sizeof(key)));
 }
 
-void page_cache_init(struct page_cache *cache, struct hub *hub, size_t bytes_max)
+static struct page_part *find_part(const struct page *page, uint64_t id)
 {
-    *cache = (struct page_cache){.hub = hub, .bytes_max = bytes_max};
+    LIST_EACH (node, &page->parts) {
+        struct page_part *part = CONTAINER_OF(node, struct page_part, of_page);
+        if (segment_covers(part->segment, id)) {
+            return part;
+        }
+    }
+    return NULL;
+}
+
+void page_cache_init(struct page_cache *cache, struct hub *hub, size_t bytes_max,
+                     size_t answer_bytes_max)
+{
+    answer_bytes_max = MIN_OF(answer_bytes_max, bytes_max);
+    size_t fetching_max = MIN_OF(bytes_max / 2 / answer_bytes_max, (size_t)PAGES_FETCHING_MAX);
+    *cache = (struct page_cache){
+        .hub = hub,
+        .bytes_max = bytes_max,
+        .answer_bytes_max = answer_bytes_max,
+        .fetching_max = MAX_OF(fetching_max, (size_t)1),
+    };
     map_init(&cache->pages, page_key);
     list_init(&cache->queue);
     list_init(&cache->ready);
+    list_init(&cache->fresh);
+    list_init(&cache->marked);
 }
 
 void page_cache_release(struct page_cache *cache)
 {
-    ASSERT(cache->pages.count == 0);
+    ASSERT(cache->pages.count == 0 && cache->bytes == 0);
     map_release(&cache->pages);
 }
 
-void page_waiter_init(struct page_waiter *waiter,
-                      void (*on_page)(struct page_waiter *waiter, uint64_t now_ms))
+/* --- life --------------------------------------------------------------------------------------------------------- */
+
+static void on_reply(struct request *request, const struct contract_query_reply *reply,
+                     uint64_t now_ms);
+
+static struct page *page_new(struct page_cache *cache, struct room *room, uint64_t number)
+{
+    struct page *page = mem_alloc_zeroed(sizeof(*page));
+    page->key = (struct page_key){.room = room, .number = number};
+    page->room = room;
+    list_init(&page->of_room);
+    list_init(&page->queue);
+    list_init(&page->waiters);
+    list_init(&page->parts);
+    request_init(&page->request, cache->hub, on_reply);
+    list_append(&room->pages, &page->of_room);
+    map_add(&cache->pages, page);
+    return page;
+}
+
+/* Leaves the queue, or stops asking. */
+static void become_idle(struct page_cache *cache, struct page *page)
+{
+    switch (page->state) {
+    case PAGE_IDLE:
+    case PAGE_TELLING: break;
+    case PAGE_QUEUED:
+        list_leave(&page->queue);
+        cache->queued--;
+        break;
+    case PAGE_FETCHING:
+        request_cancel(&page->request);
+        cache->fetching--;
+        break;
+    }
+    page->state = PAGE_IDLE;
+}
+
+static void enqueue(struct page_cache *cache, struct page *page)
+{
+    ASSERT(page->state == PAGE_IDLE);
+    page->state = PAGE_QUEUED;
+    cache->queued++;
+    list_append(&cache->queue, &page->queue);
+}
+
+static void free_unless_needed(struct page_cache *cache, struct page *page)
+{
+    if (page->state == PAGE_IDLE && list_is_empty(&page->parts)) {
+        list_leave(&page->of_room);
+        ASSERT(map_remove(&cache->pages, page_key(page)) == page);
+        free(page);
+    }
+}
+
+/* Its page may go with it. */
+static void drop_part(struct page_cache *cache, struct page_part *part)
+{
+    struct page *page = part->page;
+    cache->bytes -= part->bytes;
+    segment_free(part->segment);
+    list_leave(&part->use);
+    list_leave(&part->of_page);
+    free(part);
+    free_unless_needed(cache, page);
+}
+
+void page_waiter_init(struct page_waiter *waiter, void (*on_page)(struct page_waiter *waiter))
 {
     waiter->on_page = on_page;
     list_init(&waiter->link);
 }
 
-static void tell_waiters(struct page *page, uint64_t now_ms)
+void page_waiter_cancel(struct page_cache *cache, struct page_waiter *waiter)
 {
-    struct list told;
-    list_init(&told);
-    list_append_all(&told, &page->waiters);
-    for (struct list *node; (node = list_take_first(&told)) != NULL;) {
-        struct page_waiter *waiter = CONTAINER_OF(node, struct page_waiter, link);
-        waiter->on_page(waiter, now_ms);
+    if (!page_waiter_is_waiting(waiter)) {
+        return;
+    }
+    list_leave(&waiter->link);
+    struct page *page = waiter->page; /* NULL: it was just going to be told */
+    if (page != NULL && page->state == PAGE_QUEUED && list_is_empty(&page->waiters)) {
+        become_idle(cache, page);
+        free_unless_needed(cache, page);
     }
 }
 
-static void drop_segments(struct page_cache *cache, struct page *page)
-{
-    while (page->segments != NULL) {
-        struct segment *segment = page->segments;
-        page->segments = segment->next;
-        segment_free(segment);
-    }
-    page->segments_end = &page->segments;
-    cache->bytes -= page->bytes;
-    page->bytes = 0;
-}
+/* --- asking ------------------------------------------------------------------------------------------------------- */
 
-static void leave_fetching(struct page_cache *cache, struct page *page)
-{
-    if (page->state == PAGE_FETCHING) {
-        request_cancel(&page->request);
-        cache->fetching--;
-    }
-}
-
-static void page_free(struct page_cache *cache, struct page *page)
-{
-    ASSERT(list_is_empty(&page->waiters));
-    leave_fetching(cache, page);
-    drop_segments(cache, page);
-    list_leave(&page->use);
-    list_leave(&page->of_room);
-    ASSERT(map_remove(&cache->pages, page_key(page)) == page);
-    free(page);
-}
-
-static struct contract_query next_query(const struct page *page)
+static struct contract_query page_query(const struct page *page)
 {
     return (struct contract_query){
         .type = CONTRACT_RANGE,
         .range = {.room = room_name(page->room),
-                  .from = page->next_id,
-                  .to = page_last_id(page),
+                  .from = page->from,
+                  .to = page->to,
                   .limit = CONTRACT_PAGE},
     };
 }
 
-static void ask_next(struct page *page, uint64_t now_ms)
+/*
+ * What to ask for. At first all of the page, which mostly comes. Where messages are so long that it does not, the id that
+ * was waited for longest, and what lies beside it, up to the parts that are there.
+ */
+static void choose_range(struct page *page)
 {
-    struct contract_query query = next_query(page);
-    request_start(&page->request, page->room->shard, &query, now_ms);
+    const struct page_waiter *first =
+        CONTAINER_OF(list_first(&page->waiters), struct page_waiter, link);
+    page->target = first->id;
+    page->from = page_first_id(page);
+    page->to = page_last_id(page);
+    if (page->was_asked) {
+        /* Half an answer of such messages, or of the longest, that an answer surely reaches to the wanted one. */
+        uint64_t half = MAX_OF(page->answer_messages / 2, (uint64_t)PAGE_BACK_MESSAGES);
+        uint64_t back = first->reading == PAGE_BACKWARD ? half : 0;
+        page->from = MAX_OF(page->from, first->id - MIN_OF(first->id - 1, back));
+    }
+    LIST_EACH (node, &page->parts) {
+        const struct segment *part = CONTAINER_OF(node, struct page_part, of_page)->segment;
+        if (segment_end_id(part) <= first->id) {
+            page->from = MAX_OF(page->from, segment_end_id(part));
+        } else {
+            page->to = MIN_OF(page->to, part->first_id - 1);
+        }
+    }
+    page->was_asked = true;
+}
+
+/* Whether one more answer has its place in the budget; the least recently used leave for it. */
+static bool make_room(struct page_cache *cache)
+{
+    size_t promised = (cache->fetching + 1) * cache->answer_bytes_max;
+    struct list *node;
+    while (cache->bytes + promised > cache->bytes_max &&
+           (node = list_first(&cache->ready)) != NULL) {
+        drop_part(cache, CONTAINER_OF(node, struct page_part, use));
+        cache->hub->stats.page_parts_evicted++;
+    }
+    return cache->bytes + promised <= cache->bytes_max;
+}
+
+static void fetch_queued(struct page_cache *cache, uint64_t now_ms)
+{
+    while (cache->fetching < cache->fetching_max && !list_is_empty(&cache->queue) &&
+           make_room(cache)) {
+        struct page *page = CONTAINER_OF(list_first(&cache->queue), struct page, queue);
+        become_idle(cache, page);
+        page->state = PAGE_FETCHING;
+        cache->fetching++;
+        choose_range(page);
+        struct contract_query query = page_query(page);
+        request_start(&page->request, page->room->shard, &query, now_ms);
+    }
+}
+
+bool page_cache_mark(struct page_cache *cache)
+{
+    list_append_all(&cache->marked, &cache->fresh);
+    return !list_is_empty(&cache->marked);
+}
+
+void page_cache_let_go(struct page_cache *cache)
+{
+    for (struct list *node; (node = list_take_first(&cache->marked)) != NULL;) {
+        CONTAINER_OF(node, struct page_part, use)->is_fresh = false;
+        list_append(&cache->ready, node);
+    }
+}
+
+void page_cache_go_on(struct page_cache *cache, uint64_t now_ms)
+{
+    fetch_queued(cache, now_ms);
+}
+
+size_t page_cache_waiting(const struct page_cache *cache)
+{
+    return cache->queued + cache->fetching;
+}
+
+void page_want(struct page_cache *cache, struct room *room, uint64_t id, enum page_reading reading,
+               struct page_waiter *waiter)
+{
+    ASSERT(id > 0 && !page_waiter_is_waiting(waiter));
+    struct page *page = find(cache, room, id);
+    if (page == NULL) {
+        page = page_new(cache, room, page_number(id));
+    }
+    ASSERT(find_part(page, id) == NULL);
+    waiter->page = page;
+    waiter->id = id;
+    waiter->reading = reading;
+    list_append(&page->waiters, &waiter->link);
+    if (page->state == PAGE_IDLE) {
+        enqueue(cache, page);
+    }
+}
+
+const struct segment *page_find(struct page_cache *cache, const struct room *room, uint64_t id)
+{
+    struct page *page = id == 0 ? NULL : find(cache, room, id);
+    struct page_part *part = page == NULL ? NULL : find_part(page, id);
+    if (part == NULL) {
+        return NULL;
+    }
+    if (!part->is_fresh) {
+        list_leave(&part->use);
+        list_append(&cache->ready, &part->use);
+    }
+    return part->segment;
+}
+
+/* --- answers ------------------------------------------------------------------------------------------------------ */
+
+/* What a part of @count messages takes, whose frames are @len bytes; its segment's table may be half empty. */
+static size_t part_size(size_t count, size_t len)
+{
+    return sizeof(struct page_part) + sizeof(struct segment) + len +
+           2 * MAX_OF(count, (size_t)2) * sizeof(struct segment_frame);
+}
+
+/* Of the messages of an answer, as many as its place in the budget holds, but one at least. */
+static struct segment *encode(struct page_cache *cache, const struct room *room,
+                              const struct contract_query_reply *reply)
+{
+    struct buf *frames = &cache->hub->scratch;
+    uint32_t ends[CONTRACT_PAGE];
+    size_t count = 0;
+    for (buf_clear(frames); count < reply->range.message_count; count++) {
+        room_append_frame(room, reply->range.first_id + count, &reply->range.messages[count],
+                          frames);
+        if (count > 0 && part_size(count + 1, frames->len) > cache->answer_bytes_max) {
+            break;
+        }
+        ends[count] = (uint32_t)frames->len;
+    }
+    struct segment *segment = segment_new(reply->range.first_id, ends[count - 1]);
+    for (size_t i = 0, start = 0; i < count; start = ends[i], i++) {
+        segment_append(segment, map_hash(reply->range.messages[i].session),
+                       bytes_of(frames->data + start, ends[i] - start));
+    }
+    return segment;
+}
+
+static void add_part(struct page_cache *cache, struct page *page, struct segment *segment)
+{
+    struct page_part *part = mem_alloc_zeroed(sizeof(*part));
+    part->page = page;
+    part->segment = segment;
+    part->is_fresh = true;
+    part->bytes = part_size(segment->count, segment->len);
+    list_init(&part->use);
+    list_init(&part->of_page);
+    list_append(&cache->fresh, &part->use);
+    struct list *behind = &page->parts;
+    LIST_EACH (node, &page->parts) {
+        if (CONTAINER_OF(node, struct page_part, of_page)->segment->first_id > segment->first_id) {
+            behind = node;
+            break;
+        }
+    }
+    list_append(behind, &part->of_page);
+    cache->bytes += part->bytes;
+    page->answer_messages = segment->count;
+    cache->hub->stats.page_parts_fetched++;
+}
+
+static void move_to_told(struct list *waiter, struct list *told)
+{
+    list_leave(waiter);
+    list_append(told, waiter);
+    CONTAINER_OF(waiter, struct page_waiter, link)->page = NULL;
+}
+
+static void tell(struct list *told)
+{
+    for (struct list *node; (node = list_take_first(told)) != NULL;) {
+        struct page_waiter *waiter = CONTAINER_OF(node, struct page_waiter, link);
+        waiter->on_page(waiter);
+    }
+}
+
+/* Tells those whose id is there, or was removed; and in any case for whom the answer was asked. */
+static void tell_waiters(struct page *page)
+{
+    struct list told;
+    list_init(&told);
+    LIST_EACH_SAFE (node, following, &page->waiters) {
+        const struct page_waiter *waiter = CONTAINER_OF(node, struct page_waiter, link);
+        bool has_news = waiter->id == page->target || waiter->id < page->room->oldest ||
+                        find_part(page, waiter->id) != NULL;
+        if (has_news) {
+            move_to_told(node, &told);
+        }
+    }
+    tell(&told);
 }
 
 /* Of another epoch, or no answer to what was asked. */
 static void ask_again_later(struct page *page, uint64_t now_ms)
 {
-    struct contract_query query = next_query(page);
+    struct contract_query query = page_query(page);
     request_start_later(&page->request, page->room->shard, &query, now_ms);
     room_check_head(page->room, now_ms); /* finds out about a newer epoch, and drops its pages */
-}
-
-static void fetch_queued(struct page_cache *cache, uint64_t now_ms)
-{
-    while (!cache->is_held && cache->fetching < PAGES_FETCHING_MAX &&
-           !list_is_empty(&cache->queue)) {
-        struct page *page = CONTAINER_OF(list_take_first(&cache->queue), struct page, use);
-        page->state = PAGE_FETCHING;
-        page->next_id = page_first_id(page);
-        cache->fetching++;
-        ask_next(page, now_ms);
-    }
-}
-
-void page_cache_trim(struct page_cache *cache, uint64_t now_ms)
-{
-    struct list *used_last = cache->ready.prev;
-    LIST_EACH_SAFE (node, following, &cache->ready) {
-        struct page *page = CONTAINER_OF(node, struct page, use);
-        if (cache->bytes <= cache->bytes_max || node == used_last) {
-            break;
-        }
-        if (!cache->is_held || page->holds < cache->holds) {
-            page_free(cache, page);
-        }
-    }
-    cache->is_held = false;
-    fetch_queued(cache, now_ms);
-}
-
-bool page_cache_hold(struct page_cache *cache)
-{
-    cache->is_held = cache->bytes > cache->bytes_max;
-    cache->holds += cache->is_held;
-    return cache->is_held;
-}
-
-/* Keeps the messages of one answer as a segment. */
-static void add_segment(struct page_cache *cache, struct page *page,
-                        const struct contract_query_reply *reply)
-{
-    struct room *room = page->room;
-    struct buf *scratch = &cache->hub->scratch;
-    size_t count = reply->range.message_count;
-    uint32_t ends[CONTRACT_PAGE];
-    buf_clear(scratch);
-    for (size_t i = 0; i < count; i++) {
-        room_append_frame(room, reply->range.first_id + i, &reply->range.messages[i], scratch);
-        ends[i] = (uint32_t)scratch->len;
-    }
-    struct segment *segment = segment_new(reply->range.first_id, (uint32_t)scratch->len);
-    for (size_t i = 0, start = 0; i < count; start = ends[i], i++) {
-        segment_append(segment, map_hash(reply->range.messages[i].session),
-                       bytes_of(scratch->data + start, ends[i] - start));
-    }
-    *page->segments_end = segment;
-    page->segments_end = &segment->next;
-    page->next_id = segment_end_id(segment);
-    page->bytes += segment_size(segment);
-    cache->bytes += segment_size(segment);
 }
 
 static void on_reply(struct request *request, const struct contract_query_reply *reply,
@@ -192,95 +419,40 @@ static void on_reply(struct request *request, const struct contract_query_reply 
     if (reply->range.oldest > room->oldest) {
         room->oldest = reply->range.oldest;
     }
-    bool has_messages =
-        reply->range.message_count > 0 && reply->range.first_id >= page->next_id &&
-        reply->range.first_id + reply->range.message_count - 1 <= page_last_id(page);
+    become_idle(cache, page);
+    page->state = PAGE_TELLING;
+    bool has_messages = reply->range.message_count > 0 && reply->range.first_id >= page->from &&
+                        reply->range.first_id + reply->range.message_count - 1 <= page->to;
     if (has_messages) {
-        add_segment(cache, page, reply);
-        if (page->next_id <= MIN_OF(page_last_id(page), reply->range.head)) {
-            ask_next(page, now_ms);
-            return;
-        }
-        room->hub->stats.pages_fetched++;
+        add_part(cache, page, encode(cache, room, reply));
     } else {
         room_note_head(room, reply->range.epoch, reply->range.head, now_ms);
     }
-    leave_fetching(cache, page);
-    page->state = PAGE_READY;
-    page->holds = cache->holds;
-    list_append(&cache->ready, &page->use);
-    tell_waiters(page, now_ms);
+    tell_waiters(page);
+    page->state = PAGE_IDLE;
+    if (!list_is_empty(&page->waiters)) {
+        enqueue(cache, page);
+    }
+    free_unless_needed(cache, page);
     fetch_queued(cache, now_ms);
 }
 
-const struct segment *page_find(struct page_cache *cache, const struct room *room, uint64_t id)
+void page_drop_room(struct page_cache *cache, struct room *room)
 {
-    struct page *page = id == 0 ? NULL : find(cache, room, id);
-    if (page == NULL || page->state != PAGE_READY) {
-        return NULL;
-    }
-    for (const struct segment *segment = page->segments; segment != NULL; segment = segment->next) {
-        if (segment_covers(segment, id)) {
-            list_leave(&page->use);
-            list_append(&cache->ready, &page->use);
-            return segment;
-        }
-    }
-    return NULL;
-}
-
-void page_want(struct page_cache *cache, struct room *room, uint64_t id, struct page_waiter *waiter,
-               uint64_t now_ms)
-{
-    ASSERT(id > 0 && !page_waiter_is_waiting(waiter));
-    struct page *page = find(cache, room, id);
-    if (page == NULL) {
-        page = mem_alloc_zeroed(sizeof(*page));
-        page->key = (struct page_key){.room = room, .number = page_number(id)};
-        page->room = room;
-        page->segments_end = &page->segments;
-        list_init(&page->of_room);
-        list_init(&page->use);
-        list_init(&page->waiters);
-        request_init(&page->request, cache->hub, on_reply);
-        list_append(&room->pages, &page->of_room);
-        map_add(&cache->pages, page);
-        list_append(&cache->queue, &page->use);
-    } else if (page->state == PAGE_READY) {
-        /* It was short when it was read, and the log has moved on since. */
-        drop_segments(cache, page);
-        list_leave(&page->use);
-        page->state = PAGE_QUEUED;
-        list_append(&cache->queue, &page->use);
-    }
-    list_append(&page->waiters, &waiter->link);
-    fetch_queued(cache, now_ms);
-}
-
-size_t page_cache_waiting(const struct page_cache *cache)
-{
-    size_t count = cache->fetching;
-    LIST_EACH (node, &cache->queue) {
-        count++;
-    }
-    return count;
-}
-
-void page_drop_room(struct page_cache *cache, struct room *room, uint64_t now_ms)
-{
-    struct list dropped;
-    list_init(&dropped);
-    list_append_all(&dropped, &room->pages);
-    for (struct list *node; (node = list_take_first(&dropped)) != NULL;) {
+    struct list told;
+    list_init(&told);
+    for (struct list *node; (node = list_first(&room->pages)) != NULL;) {
         struct page *page = CONTAINER_OF(node, struct page, of_room);
-        struct list waiters;
-        list_init(&waiters);
-        list_append_all(&waiters, &page->waiters);
-        page_free(cache, page);
-        for (struct list *w; (w = list_take_first(&waiters)) != NULL;) {
-            struct page_waiter *waiter = CONTAINER_OF(w, struct page_waiter, link);
-            waiter->on_page(waiter, now_ms);
+        become_idle(cache, page);
+        page->state = PAGE_TELLING;
+        LIST_EACH_SAFE (waiter, following, &page->waiters) {
+            move_to_told(waiter, &told);
         }
+        LIST_EACH_SAFE (part, following, &page->parts) {
+            drop_part(cache, CONTAINER_OF(part, struct page_part, of_page));
+        }
+        page->state = PAGE_IDLE;
+        free_unless_needed(cache, page);
     }
-    fetch_queued(cache, now_ms);
+    tell(&told);
 }

@@ -11,9 +11,57 @@ static void send_query(struct request *request, uint64_t now_ms)
                      buf_bytes(&request->payload));
 }
 
+static struct query_shard *shard_of(const struct request *request)
+{
+    return &request->hub->query_shards[request->shard];
+}
+
+static void ask_in_turn(struct request *request, uint64_t now_ms)
+{
+    struct query_shard *shard = shard_of(request);
+    if (shard->asked < QUERIES_OF_SHARD_MAX) {
+        shard->asked++;
+        request->has_turn = true;
+        send_query(request, now_ms);
+    } else {
+        request->hub->queries_waiting++;
+        list_append(&shard->waiting, &request->turn);
+    }
+}
+
 static void on_due(struct timer *timer, uint64_t now_ms)
 {
-    send_query(CONTAINER_OF(timer, struct request, timer), now_ms);
+    struct request *request = CONTAINER_OF(timer, struct request, timer);
+    (request->has_turn ? send_query : ask_in_turn)(request, now_ms);
+}
+
+void requests_init(struct hub *hub)
+{
+    for (size_t i = 0; i < CONTRACT_SHARDS; i++) {
+        list_init(&hub->query_shards[i].waiting);
+    }
+}
+
+static struct request *take_waiting(struct query_shard *shard)
+{
+    struct list *node = list_take_first(&shard->waiting);
+    if (node == NULL) {
+        return NULL;
+    }
+    struct request *request = CONTAINER_OF(node, struct request, turn);
+    request->hub->queries_waiting--;
+    return request;
+}
+
+void requests_go_on(struct hub *hub, uint64_t now_ms)
+{
+    for (size_t i = 0; i < CONTRACT_SHARDS && hub->queries_waiting > 0; i++) {
+        struct query_shard *shard = &hub->query_shards[i];
+        struct request *request;
+        while (shard->asked < QUERIES_OF_SHARD_MAX && (request = take_waiting(shard)) != NULL) {
+            ask_in_turn(request, now_ms);
+        }
+    }
 }
 
 void request_init(struct request *request, struct hub *hub,
@@ -21,6 +69,7 @@ void request_init(struct request *request, struct hub *hub,
 {
     *request = (struct request){.hub = hub, .on_reply = on_reply};
     timer_init(&request->timer, on_due);
+    list_init(&request->turn);
 }
 
 static void prepare(struct request *request, unsigned shard, const struct contract_query *query)
@@ -37,7 +86,7 @@ void request_start(struct request *request, unsigned shard, const struct contrac
                    uint64_t now_ms)
 {
     prepare(request, shard, query);
-    send_query(request, now_ms);
+    ask_in_turn(request, now_ms);
 }
 
 void request_start_later(struct request *request, unsigned shard,
@@ -52,6 +101,12 @@ void request_cancel(struct request *request)
     if (request_is_asked(request)) {
         ASSERT(map_remove(&request->hub->requests, request_key(request)) == request);
         timers_clear(request->hub->timers, &request->timer);
+        shard_of(request)->asked -= request->has_turn;
+        request->has_turn = false;
+        if (!list_is_empty(&request->turn)) {
+            list_leave(&request->turn);
+            request->hub->queries_waiting--;
+        }
         buf_release(&request->payload);
         request->number = 0;
     }
@@ -59,7 +114,7 @@ void request_cancel(struct request *request)
 
 void request_hurry(struct request *request, uint64_t now_ms)
 {
-    if (request_is_asked(request)) {
+    if (request->has_turn) {
         send_query(request, now_ms);
     }
 }

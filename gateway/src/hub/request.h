@@ -4,18 +4,30 @@
  * Embedded in what needs the answer. A query that was not answered in REQUEST_TIMEOUT_MS, or was
  * answered with "not now", is sent again, the same bytes under the same number: all queries are
  * harmless to repeat, and any answer is good.
+ *
+ * At most QUERIES_OF_SHARD_MAX queries of a shard wait for answers, so that what answers take is bounded; the others
+ * wait for their turn.
  */
 #ifndef PARLEY_HUB_REQUEST_H
 #define PARLEY_HUB_REQUEST_H
 
+#include "base/list.h"
 #include "base/timers.h"
 #include "proto/contract.h"
 
 struct hub;
 
+/* The hub's part of it. */
+void requests_init(struct hub *hub);
+
+/* At a turn's end: asks what has waited for its turn, as far as others have ended. */
+void requests_go_on(struct hub *hub, uint64_t now_ms);
+
 struct request {
     struct hub *hub;
     struct timer timer;
+    struct list turn; /* of hub.query_shards, while it waits for that */
+    bool has_turn;
     uint64_t number; /* 0: nothing is asked */
     unsigned shard;
     uint32_t backoff_ms;
@@ -46,7 +58,7 @@ void request_start_later(struct request *request, unsigned shard,
 /* Stops asking; an answer that comes later is ignored. */
 void request_cancel(struct request *request);
 
-/* Asks again now, where something is asked. */
+/* Asks again now, where something is asked that has had its turn. */
 void request_hurry(struct request *request, uint64_t now_ms);
 
 /* The wait after @backoff_ms in a row of failures. */

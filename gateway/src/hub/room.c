@@ -78,8 +78,19 @@ const struct segment *room_find(struct room *room, uint64_t id)
 /* --- broadcasts ahead of the log
  * -------------------------------------------------------------------------------- */
 
+static size_t ahead_bytes(const struct contract_room_event *event)
+{
+    size_t bytes = CONTRACT_ENVELOPE_BYTES_MAX;
+    for (size_t i = 0; i < event->batch.message_count; i++) {
+        bytes += sizeof(event->batch.messages[i]) +
+                 contract_stored_message_size(&event->batch.messages[i]);
+    }
+    return bytes;
+}
+
 static void ahead_remove(struct room *room, uint32_t i)
 {
+    room->hub->ahead_bytes -= ahead_bytes(room->ahead[i]);
     room->ahead_messages -= room->ahead[i]->batch.message_count;
     contract_free(room->ahead[i]);
     room->ahead[i] = room->ahead[--room->ahead_count];
@@ -120,8 +131,10 @@ static void ahead_add(struct room *room, struct contract_room_event *event, uint
 {
     struct hub *hub = room->hub;
     size_t count = event->batch.message_count;
+    size_t bytes = ahead_bytes(event);
     if (room->ahead_count == AHEAD_EVENTS_MAX ||
-        room->ahead_messages + count > AHEAD_MESSAGES_MAX) {
+        room->ahead_messages + count > AHEAD_MESSAGES_MAX ||
+        hub->ahead_bytes + bytes > AHEAD_BYTES_MAX) {
         hub->stats.ahead_dropped++; /* it is fetched like what is missing in front of it */
         contract_free(event);
     } else {
@@ -130,6 +143,7 @@ static void ahead_add(struct room *room, struct contract_room_event *event, uint
         }
         room->ahead[room->ahead_count++] = event;
         room->ahead_messages += count;
+        hub->ahead_bytes += bytes;
     }
     if (room->state == ROOM_LIVE && !timer_is_set(&room->ahead_timer)) {
         timers_set(hub->timers, &room->ahead_timer, now_ms + AHEAD_WAIT_MS);
@@ -280,7 +294,7 @@ static void on_opened(struct room *room, const struct contract_query_reply *repl
     /* Where more than one epoch began meanwhile, the first one cut deepest. */
     uint64_t first = is_new_epoch ? MAX_OF(first_id_after(room, old_epoch), (uint64_t)1) : 0;
     if (is_new_epoch) {
-        page_drop_room(&hub->pages, room, now_ms);
+        page_drop_room(&hub->pages, room);
         cut_members(room, first);
     }
     hub_tell(hub, &(struct hub_event){.type = is_new_epoch ? HUB_EPOCH_CHANGED : HUB_ROOM_OPENED,
@@ -518,7 +532,7 @@ void room_free(struct room *room)
     hub->world.unsubscribe(hub->world.user, room_name(room));
     hub_tell(hub, &(struct hub_event){.type = HUB_ROOM_CLOSED, .room = room_name(room)});
     send_release_room(room);
-    page_drop_room(&hub->pages, room, 0);
+    page_drop_room(&hub->pages, room);
     heads_forget(room);
     ahead_clear(room);
     request_cancel(&room->range);

@@ -103,6 +103,12 @@ static char *put(char *at, struct bytes text)
     return text.len == 0 ? at : mempcpy(at, text.data, text.len);
 }
 
+static size_t send_size(const struct send *send)
+{
+    return sizeof(*send) + send->sender_len + PID_SID_BYTES + send->client_id_len +
+           send->content_len;
+}
+
 /* A send with these texts, in no list. */
 static struct send *send_alloc(struct member *member, enum send_state state, struct bytes client_id,
                                struct bytes content, uint64_t now_ms)
@@ -124,6 +130,7 @@ static struct send *send_alloc(struct member *member, enum send_state state, str
     list_init(&send->of_room);
     list_init(&send->of_member);
     list_init(&send->by_time);
+    member->room->hub->send_bytes += send_size(send);
     return send;
 }
 
@@ -139,7 +146,7 @@ static struct send *send_new(struct member *member, const struct chat_request *r
                            hub->settings.gateway_id, (unsigned long long)++hub->last_generated_id);
         client_id = bytes_of(own_id, (size_t)len);
     }
-    bool is_held = member_client(member)->settling != NULL;
+    bool is_held = member_client(member)->is_settling;
     struct send *send = send_alloc(member, is_held ? SEND_HELD : SEND_QUEUED, client_id,
                                    buf_bytes(&request->content), now_ms);
     send->has_ack = has_ack;
@@ -181,6 +188,7 @@ static void send_free(struct send *send)
         send->room->queue_bytes -= send->content_len;
     }
     list_leave(&send->of_room);
+    send->room->hub->send_bytes -= send_size(send);
     free(send);
 }
 
@@ -317,7 +325,8 @@ void send_submit(struct member *member, const struct chat_request *request, bool
     struct client *client = member_client(member);
     bool is_too_much = client->send_count >= CLIENT_SENDS_MAX ||
                        room->queue_count >= ROOM_SENDS_MAX ||
-                       room->queue_bytes + request->content.len > ROOM_SENDS_BYTES_MAX;
+                       room->queue_bytes + request->content.len > ROOM_SENDS_BYTES_MAX ||
+                       hub->send_bytes + request->content.len > SENDS_BYTES_MAX;
     if (is_too_much) {
         hub->stats.by.messages_refused[CHAT_OVERLOADED]++;
         emit_error(member, CHAT_OVERLOADED,
@@ -326,7 +335,8 @@ void send_submit(struct member *member, const struct chat_request *request, bool
         return;
     }
     struct send *send = send_new(member, request, has_ack, ack_id, now_ms);
-    list_append(send->state == SEND_HELD ? &client->settling->held : &room->queue, &send->of_room);
+    list_append(send->state == SEND_HELD ? &settling_of(client)->held : &room->queue,
+                &send->of_room);
     list_append(&member->sends, &send->of_member);
     list_append(&hub->unsettled_sends, &send->by_time);
     if (!timer_is_set(&hub->deadline_timer)) {

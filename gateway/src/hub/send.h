@@ -31,7 +31,7 @@ struct forward;
 
 struct send {
     struct list
-        of_room; /* room.queue or room.batch; of HELD and ELSEWHERE, a list of client.settling */
+        of_room; /* room.queue or room.batch; of HELD and ELSEWHERE, a list of its client.s struct settling */
     struct list of_member; /* member.sends or member.acks */
     struct list by_time;   /* hub.unsettled_sends, hub.waiting_acks */
     struct room *room;

@@ -70,6 +70,8 @@ enum {
     /* What the reference gives an upgrade, and a polling client to fetch the end of its session. */
     EIO_UPGRADE_TIMEOUT_MS = 10000,
     EIO_CLOSE_WAIT_MS = 30000,
+    /* A peek that could give more gives so much at least. */
+    EIO_PEEK_BYTES = 64 * 1024,
 };
 
 enum eio_packet_type {
@@ -111,6 +113,7 @@ struct eio_callbacks {
     void (*on_output)(struct eio_session *session);
     /*
      * Where the user sends more than the outbox: like eio_session_peek() and eio_session_advance(), which call them.
+     * Less than @iov_max pieces with less than EIO_PEEK_BYTES in all are all that there is now.
      * Pieces begin and end between frames. Where @written ends inside of one, advance must put that frame's rest into
      * the outbox (eio_session_begin_write()), which is empty then; peek goes on with the next frame.
      * Both NULL: the outbox is all. While CLOSING they are not asked.
@@ -191,7 +194,8 @@ void eio_session_end_write(struct eio_session *session);
 
 /*
  * Points @ret_iov at up to @iov_max pieces of what should be written to the WebSocket next; returns how many, 0 when
- * there is nothing now. Valid until anything else of this session is called.
+ * there is nothing now. Less than @iov_max pieces with less than EIO_PEEK_BYTES in all are all that there is: once they are
+ * written, another peek would give nothing. Valid until anything else of this session is called.
  */
 size_t eio_session_peek(struct eio_session *session, struct iovec *ret_iov, size_t iov_max);
 

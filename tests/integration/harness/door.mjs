@@ -119,6 +119,7 @@ export class Door {
  * already, so that a plain close tells its peer as much.
  */
 function reset(socket) {
-    if (socket.writableEnded) socket.destroy();
+    const isTcp = socket.remoteFamily !== undefined; // only that can be reset
+    if (socket.writableEnded || !isTcp) socket.destroy();
     else socket.resetAndDestroy();
 }

@@ -49,20 +49,58 @@ export class Postgres {
      * @param {object} [more.process] options of the server's Child
      */
     static async start(folder, more = {}) {
-        const postgres = new Postgres();
+        const postgres = new Postgres(folder);
         postgres.#more = more;
-        postgres.bin = BIN_DIRS.find((dir) => dir && existsSync(path.join(dir, 'initdb'))) ?? '';
-        postgres.data = path.join(folder, 'pg');
-        postgres.socketFolder = folder;
         await postgres.#initialise();
         await postgres.start();
         await postgres.#once('postgres', `CREATE DATABASE ${DATABASE}`);
         return postgres;
     }
 
+    /**
+     * Makes a standby that follows a running server, asynchronously, and starts it.
+     *
+     * @param {Postgres} primary
+     * @param {string} folder is made
+     */
+    static async standbyOf(primary, folder) {
+        await mkdir(folder);
+        const standby = new Postgres(folder);
+        await standby.#makeDataFolder();
+        await standby.#runAsAccount('pg_basebackup', [
+            ...['-D', standby.data, '-h', primary.socketFolder, '-U', USER],
+            ...['-X', 'stream', '--checkpoint', 'fast', '--no-sync', '--write-recovery-conf'],
+        ]);
+        await standby.start();
+        return standby;
+    }
+
+    constructor(folder) {
+        this.bin = BIN_DIRS.find((dir) => dir && existsSync(path.join(dir, 'initdb'))) ?? '';
+        this.data = path.join(folder, 'pg');
+        this.socketFolder = folder;
+    }
+
     /** Connection string for libpq. */
     get url() {
-        return `postgresql://${USER}@/${DATABASE}?host=${encodeURIComponent(this.socketFolder)}`;
+        return Postgres.urlOf(this);
+    }
+
+    /** Connection string for several servers, in the order in which they are tried. */
+    static urlOf(...servers) {
+        const hosts = servers.map((server) => encodeURIComponent(server.socketFolder)).join(',');
+        return `postgresql://${USER}@/${DATABASE}?host=${hosts}`;
+    }
+
+    /** Makes a primary of a standby, and waits until it is one. */
+    async promote() {
+        await this.rows('SELECT pg_promote()');
+    }
+
+    /** Changes a setting of the server for good, as far as that takes no restart. */
+    async set(name, value) {
+        await this.rows(`ALTER SYSTEM SET ${name} = '${value}'`);
+        await this.rows('SELECT pg_reload_conf()');
     }
 
     /** Starts the server on its folder and waits until it answers. */
@@ -144,21 +182,25 @@ export class Postgres {
     }
 
     async #initialise() {
-        await mkdir(this.data, { mode: 0o700 });
-        const args = ['-D', this.data, '-U', USER, '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'];
-        args.push(...(this.#more.initdb ?? []));
-        const program = path.join(this.bin, 'initdb');
-        if (this.#account) {
-            const [uid, gid] = await Promise.all(['-u', '-g'].map((flag) => run('id', [flag, this.#account])));
-            await chown(this.data, Number(uid.stdout), Number(gid.stdout));
-            await chown(this.socketFolder, Number(uid.stdout), Number(gid.stdout));
-            const identity = [`--reuid=${this.#account}`, `--regid=${this.#account}`, '--clear-groups'];
-            await run('setpriv', [...identity, '--pdeathsig', 'KILL', '--', program, ...args]);
-        } else {
-            await run(program, args);
-        }
+        await this.#makeDataFolder();
+        const args = ['-U', USER, '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'];
+        await this.#runAsAccount('initdb', ['-D', this.data, ...args, ...(this.#more.initdb ?? [])]);
         await writeFile(path.join(this.data, 'postgresql.auto.conf'), CONFIGURATION + (this.#more.configuration ?? ''));
         await appendFile(path.join(this.data, 'pg_hba.conf'), this.#more.access ?? '');
+    }
+
+    async #makeDataFolder() {
+        await mkdir(this.data, { mode: 0o700 });
+        if (!this.#account) return;
+        const [uid, gid] = await Promise.all(['-u', '-g'].map((flag) => run('id', [flag, this.#account])));
+        for (const folder of [this.data, this.socketFolder]) await chown(folder, Number(uid.stdout), Number(gid.stdout));
+    }
+
+    async #runAsAccount(program, args) {
+        const command = [path.join(this.bin, program), ...args];
+        const identity = [`--reuid=${this.#account}`, `--regid=${this.#account}`, '--clear-groups'];
+        if (this.#account) command.unshift('setpriv', ...identity, '--pdeathsig', 'KILL', '--');
+        await run(command[0], command.slice(1));
     }
 
     async #once(database, sql) {
