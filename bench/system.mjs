@@ -54,7 +54,7 @@ export class System {
 
   /** Forgets all rooms, and writes out what is dirty: every measurement of the store begins alike. No gateway may run. */
   async forget() {
-    await this.postgres.rows('TRUNCATE messages, rooms, room_epochs');
+    await this.postgres.rows('TRUNCATE messages, room_rows, room_epochs');
     await this.postgres.rows('CHECKPOINT');
   }
 

@@ -108,7 +108,8 @@ static void prepare_messages(struct gateway *gateway, uint64_t first)
     (void)buf_reserve(&gateway->ids, (size_t)options.batch * ID_BYTES + 1); /* it must not move */
     for (uint32_t i = 0; i < options.batch; i++) {
         size_t at = gateway->ids.len;
-        buf_append_format(&gateway->ids, "%.7s-%016llx", prefix, (unsigned long long)(first + i));
+        unsigned long long number = first + i;
+        buf_append_format(&gateway->ids, "%.7s-%016llx", prefix, number);
         gateway->messages[i] = (struct contract_new_message){
             .sender = BYTES("bench"),
             .session = bytes_of(prefix, PREFIX_BYTES),
