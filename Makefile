@@ -1,7 +1,7 @@
 # Everything that one does with a checkout. The recipes are in scripts/; each does its own set-up.
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test chaos storm-test rolling-test k8s-test check bench build images compose compose-test docs clean
+.PHONY: help run dev test chaos storm-test rolling-test k8s-test check bench bench-quick bench-scale bench-instructions build images compose compose-test docs clean
 
 # Recipes may only use what a fresh Debian has.
 SHELL := /bin/bash

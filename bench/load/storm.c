@@ -52,7 +52,7 @@ struct storm {
     uint64_t next_say_us; /* of the witnesses, while they do */
     uint32_t next_room;
     uint32_t complete_count;
-    uint64_t caught_up_bytes; /* of events, by those who came back */
+    uint64_t caught_up_bytes; /* of packets, by those who came back */
     uint64_t refused, reset;  /* handshakes: 503, or without an answer */
     struct latency back, complete, delivery;
 };
@@ -184,7 +184,7 @@ static void on_event(void *user, struct client *client, struct bytes event)
         id = member->next_id++;
         room->head = MAX_OF(room->head, id);
         if (storm->phase == STORM_BACK && !is_witness(storm, client)) {
-            storm->caught_up_bytes += event.len;
+            storm->caught_up_bytes += 2 + (size_t)client->namespace_len + event.len;
         }
         if (storm->phase == STORM_BACK && is_witness(storm, client)) {
             latency_record(&storm->delivery, clock_monotonic_us() - room->sent_us[id - 1]);
