@@ -41,13 +41,20 @@ function freeName() {
   return name;
 }
 
+/** A part that fails says so in the report, and the others go on. */
 async function measureAll(bench, names) {
   const parts = [];
   for (const name of names) {
     const began = Date.now();
     const { default: part } = await import(`./parts/${name}.mjs`);
-    parts.push(await part.measure(bench));
-    console.log(`${name}: ${((Date.now() - began) / 1000).toFixed(0)} s`);
+    try {
+      parts.push(await part.measure(bench));
+      console.log(`${name}: ${((Date.now() - began) / 1000).toFixed(0)} s`);
+    } catch (error) {
+      const why = `${name} is not measured: ${error.message}`;
+      console.error(why);
+      parts.push({ goals: [], text: [`**${why}**`], hasFailed: true });
+    }
   }
   return parts;
 }
@@ -73,6 +80,7 @@ try {
   await mkdir(RESULTS, { recursive: true });
   await writeFile(`${RESULTS}/${name}.md`, report(name, command, about, parts));
   await writeFile(`${RESULTS}/${name}.jsonl`, bench.runs.map((run) => JSON.stringify(run) + '\n').join(''));
+  if (parts.some(({ hasFailed }) => hasFailed)) status = 1;
   const goals = parts.flatMap((part) => part.goals);
   console.log(['', ...goalsTable(goals), '', `Written to ${RESULTS}/${name}.md`].join('\n'));
 } catch (error) {
