@@ -20,6 +20,7 @@ COPY cmake cmake
 COPY base base
 COPY proto proto
 COPY bench bench
+COPY sim sim
 COPY store-service store-service
 COPY gateway gateway
 ARG VERSION=

@@ -1,6 +1,6 @@
 #include "cluster.h"
 
-#include "seeded_random.h"
+#include "base/sim/seeded_random.h"
 #include "watch.h"
 
 #include <stdio.h>
@@ -14,12 +14,14 @@ enum {
     DEADLINE_MS_MAX = 3000,
     LATE_MS_MAX = 10000,
     BURST_AFTER_MS_MAX = 5000,
-    HEAL_MS = 70000, /* the longest time between two checks of a room's head, and a bit */
+    RETRIES_S = 20,         /* so long, everyone has reason to say something again */
+    SERVICE_RETRIES_S = 45, /* ... where a connection's end may take 11 s to be noticed */
+    HEAL_MS = 70000,        /* the longest time between two checks of a room's head, and a bit */
 };
 
 const char *cluster_namespace(unsigned room)
 {
-    static const char *const namespaces[SCHEDULE_ROOMS_MAX] = {"/", "/a", "/b"};
+    static const char *const namespaces[CLUSTER_ROOMS_MAX] = {"/", "/a", "/b"};
     ASSERT(room < COUNT_OF(namespaces));
     return namespaces[room];
 }
@@ -29,7 +31,7 @@ const char *cluster_room_name(unsigned room)
     return room == 0 ? "lobby" : cluster_namespace(room) + 1;
 }
 
-static void say(const struct cluster *cluster, const char *what, unsigned long long n)
+void cluster_say(const struct cluster *cluster, const char *what, unsigned long long n)
 {
     if (cluster->is_verbose) {
         printf("%8llu ms  %s %llu\n", (unsigned long long)cluster->world.now_ms, what, n);
@@ -37,17 +39,17 @@ static void say(const struct cluster *cluster, const char *what, unsigned long l
 }
 
 /* 0 .. @below - 1, of this step's dice */
-static uint64_t draw(struct cluster *cluster, uint64_t below)
+uint64_t cluster_draw(struct cluster *cluster, uint64_t below)
 {
-    return (seeded_random_next(&cluster->dice) >> 11) % below;
+    return seeded_random_below(&cluster->dice, below);
 }
 
 static bool chance(struct cluster *cluster, unsigned percent)
 {
-    return draw(cluster, 100) < percent;
+    return cluster_draw(cluster, 100) < percent;
 }
 
-static bool has(const struct cluster *cluster, enum schedule_fault fault)
+static bool has(const struct cluster *cluster, enum cluster_fault fault)
 {
     return !cluster->schedule->without[fault];
 }
@@ -55,15 +57,15 @@ static bool has(const struct cluster *cluster, enum schedule_fault fault)
 /* The dice of step @number; those of -1 make the cluster. */
 static void throw_dice(struct cluster *cluster, int number)
 {
-    cluster->dice = cluster->schedule->seed * 0x9E3779B97F4A7C15u + (uint64_t)(number + 2);
-    (void)seeded_random_next(&cluster->dice);
+    cluster->dice = schedule_dice(cluster->schedule, number);
 }
 
 /* --- people --- */
 
 static void connect_person(struct cluster *cluster, struct person *person, bool is_back)
 {
-    struct fake_gateway *gateway = &cluster->world.gateways[draw(cluster, cluster->gateway_count)];
+    struct fake_gateway *gateway =
+        &cluster->world.gateways[cluster_draw(cluster, cluster->gateway_count)];
     if (gateway->hub == NULL) {
         return;
     }
@@ -115,11 +117,11 @@ static void write_something(struct cluster *cluster, struct person *person)
     *wish = (struct wish){
         .number = person->wish_count,
         .send = SIZE_MAX,
-        .room = (unsigned)draw(cluster, cluster->room_count),
+        .room = (unsigned)cluster_draw(cluster, cluster->room_count),
     };
     int len = snprintf(wish->content, sizeof(wish->content), "%s %zu ", person->client->username,
                        person->wish_count);
-    size_t padding = chance(cluster, 20) ? draw(cluster, CLUSTER_TEXT_BYTES_MAX) : 0;
+    size_t padding = chance(cluster, 20) ? cluster_draw(cluster, CLUSTER_TEXT_BYTES_MAX) : 0;
     memset(wish->content + len, 'x', padding);
     wish->content[(size_t)len + padding] = '\0';
     attempt(cluster, person, wish);
@@ -127,7 +129,7 @@ static void write_something(struct cluster *cluster, struct person *person)
 
 static void write_some(struct cluster *cluster, struct person *person)
 {
-    for (uint64_t n = 1 + draw(cluster, 4); n > 0; n--) {
+    for (uint64_t n = 1 + cluster_draw(cluster, 4); n > 0; n--) {
         write_something(cluster, person);
     }
 }
@@ -157,7 +159,7 @@ static void come_back(struct cluster *cluster)
     for (size_t i = 0; i < cluster->people_count; i++) {
         struct person *person = &cluster->people[i];
         if (person->client->client == NULL && cluster->world.now_ms >= person->comes_back_at_ms) {
-            person->comes_back_at_ms = cluster->world.now_ms + draw(cluster, 500);
+            person->comes_back_at_ms = cluster->world.now_ms + cluster_draw(cluster, 500);
             connect_person(cluster, person, true);
         }
         settle_wishes(cluster, person);
@@ -168,7 +170,7 @@ static void drop(struct cluster *cluster, struct person *person)
 {
     if (has(cluster, FAULT_DROPS)) {
         fake_client_drop(person->client);
-        person->comes_back_at_ms = cluster->world.now_ms + draw(cluster, 2000);
+        person->comes_back_at_ms = cluster->world.now_ms + cluster_draw(cluster, 2000);
     }
 }
 
@@ -176,7 +178,8 @@ static void drop(struct cluster *cluster, struct person *person)
 static void upgrade_elsewhere(struct cluster *cluster, struct person *person)
 {
     struct fake_client *client = person->client;
-    struct fake_gateway *gateway = &cluster->world.gateways[draw(cluster, cluster->gateway_count)];
+    struct fake_gateway *gateway =
+        &cluster->world.gateways[cluster_draw(cluster, cluster->gateway_count)];
     bool may_move = client->client != NULL && client->is_polling && gateway->hub != NULL &&
                     gateway != client->gateway &&
                     client_session(client->client)->state == EIO_STATE_OPEN &&
@@ -187,9 +190,9 @@ static void upgrade_elsewhere(struct cluster *cluster, struct person *person)
     if (chance(cluster, 50)) {
         write_some(cluster, person);
     }
-    fake_world_run(&cluster->world, draw(cluster, 3));
+    fake_world_run(&cluster->world, cluster_draw(cluster, 3));
     if (client->client != NULL && client_session(client->client)->state == EIO_STATE_OPEN) {
-        say(cluster, "a client upgrades at gateway", gateway->index);
+        cluster_say(cluster, "a client upgrades at gateway", gateway->index);
         fake_client_upgrade(client, gateway);
         write_some(cluster, person);
     }
@@ -199,18 +202,18 @@ static void upgrade_elsewhere(struct cluster *cluster, struct person *person)
 static void change_socket(struct cluster *cluster, struct person *person)
 {
     struct fake_client *client = person->client;
-    uint64_t kind = draw(cluster, 4);
+    uint64_t kind = cluster_draw(cluster, 4);
     bool is_slow = kind < 2 && has(cluster, FAULT_SOCKETS);
     bool is_bursting = kind == 0;
     if (is_slow || person->fast_since_ms == UINT64_MAX) {
         person->fast_since_ms = is_slow ? UINT64_MAX : cluster->world.now_ms;
     }
     client->window = !is_slow      ? SIZE_MAX
-                     : is_bursting ? 1 + draw(cluster, 20000)
-                                   : 1 + draw(cluster, 400);
+                     : is_bursting ? 1 + cluster_draw(cluster, 20000)
+                                   : 1 + cluster_draw(cluster, 400);
     client->drain_after_ms = !is_slow      ? 1
-                             : is_bursting ? 1 + draw(cluster, BURST_AFTER_MS_MAX)
-                                           : 1 + draw(cluster, 20);
+                             : is_bursting ? 1 + cluster_draw(cluster, BURST_AFTER_MS_MAX)
+                                           : 1 + cluster_draw(cluster, 20);
     fake_client_drain(client);
 }
 
@@ -218,29 +221,29 @@ static void change_socket(struct cluster *cluster, struct person *person)
 
 static void kill_or_start(struct cluster *cluster)
 {
-    unsigned index = (unsigned)draw(cluster, cluster->gateway_count);
+    unsigned index = (unsigned)cluster_draw(cluster, cluster->gateway_count);
     struct fake_gateway *gateway = &cluster->world.gateways[index];
     if (!has(cluster, FAULT_KILLS)) {
         return;
     }
     if (gateway->hub != NULL) {
-        say(cluster, "kill gateway", index);
+        cluster_say(cluster, "kill gateway", index);
         fake_gateway_kill(gateway);
     } else {
-        say(cluster, "start gateway", index);
+        cluster_say(cluster, "start gateway", index);
         fake_gateway_start(&cluster->world, index, &cluster->settings);
     }
 }
 
 static void cut_or_restore_bus(struct cluster *cluster)
 {
-    unsigned index = (unsigned)draw(cluster, cluster->gateway_count);
+    unsigned index = (unsigned)cluster_draw(cluster, cluster->gateway_count);
     struct fake_gateway *gateway = &cluster->world.gateways[index];
     if (gateway->hub == NULL || !has(cluster, FAULT_CUTS)) {
         return;
     }
     gateway->is_cut_off = !gateway->is_cut_off;
-    say(cluster, gateway->is_cut_off ? "cut off gateway" : "restore bus of gateway", index);
+    cluster_say(cluster, gateway->is_cut_off ? "cut off gateway" : "restore bus of gateway", index);
     if (!gateway->is_cut_off) {
         hub_on_bus_restored(gateway->hub, cluster->world.now_ms);
     }
@@ -255,10 +258,10 @@ static void change_store(struct cluster *cluster)
     if (!has(cluster, FAULT_STORE)) {
         return;
     }
-    cluster->world.append_mode = MODES[draw(cluster, COUNT_OF(MODES))];
-    cluster->world.query_mode = MODES[draw(cluster, COUNT_OF(MODES))];
-    say(cluster, "appends are", cluster->world.append_mode);
-    say(cluster, "queries are", cluster->world.query_mode);
+    cluster->world.append_mode = MODES[cluster_draw(cluster, COUNT_OF(MODES))];
+    cluster->world.query_mode = MODES[cluster_draw(cluster, COUNT_OF(MODES))];
+    cluster_say(cluster, "appends are", cluster->world.append_mode);
+    cluster_say(cluster, "queries are", cluster->world.query_mode);
 }
 
 static void begin_epoch(struct cluster *cluster, size_t kept)
@@ -272,10 +275,10 @@ static void begin_epoch(struct cluster *cluster, size_t kept)
 
 static void restore_backup(struct cluster *cluster)
 {
-    size_t head = cluster->world.store.rooms[0].head, lost = draw(cluster, 6);
+    size_t head = cluster->world.store.rooms[0].head, lost = cluster_draw(cluster, 6);
     if (has(cluster, FAULT_RESTORES)) {
         size_t kept = head > lost ? head - lost : 0;
-        say(cluster, "restore a backup, keep", kept);
+        cluster_say(cluster, "restore a backup, keep", kept);
         begin_epoch(cluster, kept);
     }
 }
@@ -288,9 +291,9 @@ static void fail_over(struct cluster *cluster)
     if (!has(cluster, FAULT_FAILOVERS)) {
         return;
     }
-    say(cluster, "the primary is gone after epoch", world->store.epoch);
+    cluster_say(cluster, "the primary is gone after epoch", world->store.epoch);
     world->append_mode = world->query_mode = FAKE_STORE_UNAVAILABLE;
-    fake_world_run(world, draw(cluster, 3000));
+    fake_world_run(world, cluster_draw(cluster, 3000));
     world->append_mode = appends;
     world->query_mode = queries;
     begin_epoch(cluster, SIZE_MAX);
@@ -298,7 +301,7 @@ static void fail_over(struct cluster *cluster)
 
 static void something_happens(struct cluster *cluster, bool may_restore)
 {
-    uint64_t who = draw(cluster, SCHEDULE_PEOPLE_MAX), dice = draw(cluster, 200);
+    uint64_t who = cluster_draw(cluster, CLUSTER_PEOPLE_MAX), dice = cluster_draw(cluster, 200);
     struct person *person = &cluster->people[who];
     if (dice < 144) {
         if (who >= cluster->people_count) {
@@ -317,6 +320,8 @@ static void something_happens(struct cluster *cluster, bool may_restore)
         kill_or_start(cluster);
     } else if (dice < 160) {
         cut_or_restore_bus(cluster);
+    } else if (cluster->kind != NULL) {
+        cluster->kind->befall(cluster->service);
     } else if (dice < 172) {
         change_store(cluster);
     } else if (dice < 174) {
@@ -329,9 +334,9 @@ static void something_happens(struct cluster *cluster, bool may_restore)
 /* --- a schedule --- */
 
 /* A number below @below, where the schedule has that kind of fault, and 0 otherwise. Throws the dice in any case. */
-static unsigned draw_fault(struct cluster *cluster, enum schedule_fault fault, uint64_t below)
+static unsigned draw_fault(struct cluster *cluster, enum cluster_fault fault, uint64_t below)
 {
-    uint64_t drawn = draw(cluster, below);
+    uint64_t drawn = cluster_draw(cluster, below);
     return has(cluster, fault) ? (unsigned)drawn : 0;
 }
 
@@ -344,7 +349,7 @@ static void draw_faults(struct cluster *cluster)
         .broadcast_twice = draw_fault(cluster, FAULT_TWICE, 20),
         .commit_unpublished = draw_fault(cluster, FAULT_UNPUBLISHED, 10),
         .request_late = draw_fault(cluster, FAULT_LATE, 6),
-        .late_max_ms = 1 + draw(cluster, LATE_MS_MAX),
+        .late_max_ms = 1 + cluster_draw(cluster, LATE_MS_MAX),
         .delay_min_ms = 1,
         .delay_max_ms = 1 + draw_fault(cluster, FAULT_DELAYS, 80),
     };
@@ -361,28 +366,29 @@ static void draw_cluster(struct cluster *cluster)
         cluster->settings.log_bytes_max = 8192;
         cluster->settings.page_answer_bytes_max = 1024;
     }
-    cluster->settings.room_grace_ms = (uint32_t)draw(cluster, 3000);
+    cluster->settings.room_grace_ms = (uint32_t)cluster_draw(cluster, 3000);
     /* Of users it is 8 s, and a schedule takes no longer. */
-    uint64_t deadline_ms = DEADLINE_MS_MIN + draw(cluster, DEADLINE_MS_MAX - DEADLINE_MS_MIN);
+    uint64_t deadline_ms =
+        DEADLINE_MS_MIN + cluster_draw(cluster, DEADLINE_MS_MAX - DEADLINE_MS_MIN);
     if (chance(cluster, 50)) {
         cluster->settings.send_deadline_ms = (uint32_t)deadline_ms;
     }
     cluster->retry_after_ms =
-        RETRY_AFTER_MS_MIN + draw(cluster, RETRY_AFTER_MS_MAX - RETRY_AFTER_MS_MIN);
-    uint64_t gateways = 1 + draw(cluster, CLUSTER_GATEWAYS_MAX);
-    uint64_t rooms = 1 + draw(cluster, SCHEDULE_ROOMS_MAX);
-    uint64_t people = 2 + draw(cluster, SCHEDULE_PEOPLE_MAX - 1);
-    cluster->gateway_count = (unsigned)MIN_OF(gateways, schedule->gateways_max);
-    cluster->room_count = (unsigned)MIN_OF(rooms, schedule->rooms_max);
-    cluster->people_count = MIN_OF(people, schedule->people_max);
-    size_t range_max = 1 + draw(cluster, 40);
+        RETRY_AFTER_MS_MIN + cluster_draw(cluster, RETRY_AFTER_MS_MAX - RETRY_AFTER_MS_MIN);
+    uint64_t gateways = 1 + cluster_draw(cluster, CLUSTER_GATEWAYS_MAX);
+    uint64_t rooms = 1 + cluster_draw(cluster, CLUSTER_ROOMS_MAX);
+    uint64_t people = 2 + cluster_draw(cluster, CLUSTER_PEOPLE_MAX - 1);
+    cluster->gateway_count = (unsigned)MIN_OF(gateways, schedule->bounds[CLUSTER_BOUND_GATEWAYS]);
+    cluster->room_count = (unsigned)MIN_OF(rooms, schedule->bounds[CLUSTER_BOUND_ROOMS]);
+    cluster->people_count = MIN_OF(people, schedule->bounds[CLUSTER_BOUND_PEOPLE]);
+    size_t range_max = 1 + cluster_draw(cluster, 40);
     world->store.range_messages_max = chance(cluster, 50) ? range_max : CONTRACT_PAGE;
     draw_faults(cluster);
     if (chance(cluster, 50) && has(cluster, FAULT_TURNS)) {
         world->has_slow_turns = true;
-        cluster->settings.joins_per_turn = 1 + (uint32_t)draw(cluster, 3);
-        cluster->settings.catch_ups_per_turn = 1 + (uint32_t)draw(cluster, 3);
-        cluster->settings.deliveries_per_turn = 1 + (uint32_t)draw(cluster, 3);
+        cluster->settings.joins_per_turn = 1 + (uint32_t)cluster_draw(cluster, 3);
+        cluster->settings.catch_ups_per_turn = 1 + (uint32_t)cluster_draw(cluster, 3);
+        cluster->settings.deliveries_per_turn = 1 + (uint32_t)cluster_draw(cluster, 3);
     }
     for (unsigned i = 0; i < cluster->gateway_count; i++) {
         fake_gateway_start(world, i, &cluster->settings);
@@ -412,6 +418,9 @@ static void heal(struct cluster *cluster)
     struct fake_world *world = &cluster->world;
     world->faults = (struct fake_faults){.delay_min_ms = 1, .delay_max_ms = 1};
     world->append_mode = world->query_mode = FAKE_STORE_UP;
+    if (cluster->kind != NULL) {
+        cluster->kind->heal(cluster->service);
+    }
     for (unsigned i = 0; i < cluster->gateway_count; i++) {
         struct fake_gateway *gateway = &world->gateways[i];
         if (gateway->hub == NULL) {
@@ -429,7 +438,7 @@ static void heal(struct cluster *cluster)
         fake_client_drain(person->client);
         person->comes_back_at_ms = 0;
     }
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < (cluster->kind == NULL ? RETRIES_S : SERVICE_RETRIES_S); i++) {
         come_back(cluster);
         fake_world_run(world, 1000);
         watch_step(cluster);
@@ -448,7 +457,7 @@ static void run_steps(struct cluster *cluster, bool may_restore)
 {
     for (int i = 0; i < SCHEDULE_STEPS; i++) {
         throw_dice(cluster, i);
-        uint64_t takes_ms = draw(cluster, STEP_MS_MAX);
+        uint64_t takes_ms = cluster_draw(cluster, STEP_MS_MAX);
         if (cluster->schedule->steps[i]) {
             something_happens(cluster, may_restore);
             watch_moment(cluster);
@@ -459,7 +468,8 @@ static void run_steps(struct cluster *cluster, bool may_restore)
     }
 }
 
-void cluster_run(const struct schedule *schedule, FILE *trace, bool is_verbose)
+void cluster_run_on(const struct cluster_service *kind, const struct schedule *schedule,
+                    FILE *trace, bool is_verbose)
 {
     struct cluster *cluster = mem_alloc_zeroed(sizeof(*cluster));
     seeded_random_set(schedule->seed);
@@ -472,13 +482,25 @@ void cluster_run(const struct schedule *schedule, FILE *trace, bool is_verbose)
     cluster->world.trace = trace;
     throw_dice(cluster, -1);
     bool may_restore = chance(cluster, 25);
+    cluster->kind = kind;
+    if (kind != NULL) {
+        cluster->service = kind->start(cluster);
+    }
     draw_cluster(cluster);
     run_steps(cluster, may_restore);
     heal(cluster);
     watch_end(cluster);
+    if (kind != NULL) {
+        kind->stop(cluster->service);
+    }
     for (size_t i = 0; i < cluster->people_count; i++) {
         free(cluster->people[i].wishes);
     }
     fake_world_release(&cluster->world);
     free(cluster);
+}
+
+void cluster_run(const struct schedule *schedule, FILE *trace, bool is_verbose)
+{
+    cluster_run_on(NULL, schedule, trace, is_verbose);
 }

@@ -87,7 +87,8 @@ static uint64_t next_wanted(struct fake_client *client, const struct fake_place 
  */
 static bool is_behind_epoch(const struct fake_client *client, const struct fake_place *place)
 {
-    return place->is_fresh && place->old_next_id != 0 && client->world->store.epoch > 1;
+    return place->is_fresh && place->old_next_id != 0 &&
+           fake_store_is_another(&client->world->store);
 }
 
 static void check_order(struct fake_client *client, const struct fake_place *place, uint64_t epoch,
@@ -98,8 +99,8 @@ static void check_order(struct fake_client *client, const struct fake_place *pla
      * Which ones were its own in a life of the store that is over, nobody knows any more; and who has seen none but its
      * own there, which it was not sent, comes back without an offset.
      */
-    bool is_unknown =
-        place->no_echo && client->world->store.epoch > 1 && (next < id || epoch != place->epoch);
+    bool is_unknown = place->no_echo && fake_store_is_another(&client->world->store) &&
+                      (next < id || epoch != place->epoch);
     bool is_behind = is_behind_epoch(client, place) && place->old_next_id == id &&
                      epoch < client->world->store.epoch;
     if (next != 0 && next != id && !is_unknown && !is_behind) {
@@ -170,7 +171,7 @@ static void on_gap(struct fake_client *client, struct fake_place *place, struct 
     uint64_t next = next_wanted(client, place, from);
     /* Who comes back having seen nothing behind a gap is told of it once more. */
     bool is_again = place->is_fresh && from < next && to + 1 >= next;
-    bool is_unknown = place->no_echo && client->world->store.epoch > 1 && next < from;
+    bool is_unknown = place->no_echo && fake_store_is_another(&client->world->store) && next < from;
     if (is_unknown) {
         next = from;
     }
@@ -483,6 +484,9 @@ void fake_client_flush(struct fake_client *client)
         }
         bool is_all = write_once(client, pieces, count, &taken);
         eio_session_advance(session, taken);
+        if (is_all && count < PIECES && taken < EIO_PEEK_BYTES) {
+            break; /* as the edge does: that was all */
+        }
         if (!is_all && client->write_max == SIZE_MAX) {
             client->window_left = 0;
         }

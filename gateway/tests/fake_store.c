@@ -6,7 +6,7 @@ enum { SHORT_CLIENT_ID_BYTES = 16 };
 
 void fake_store_init(struct fake_store *store)
 {
-    *store = (struct fake_store){.epoch = 1, .range_messages_max = CONTRACT_PAGE};
+    *store = (struct fake_store){.epoch = 1, .first_epoch = 1, .range_messages_max = CONTRACT_PAGE};
 }
 
 static void message_release(struct fake_message *message)
@@ -59,15 +59,15 @@ static struct contract_stored_message stored(const struct fake_message *message)
     };
 }
 
-static void room_add(struct fake_room *room, const struct contract_new_message *message,
-                     uint64_t now_ms)
+void fake_store_add(struct fake_room *room, const struct contract_new_message *message,
+                    uint64_t at_ms)
 {
     if (room->head == room->capacity) {
         room->capacity = room->capacity * 2 + 64;
         room->messages = mem_resize(room->messages, room->capacity * sizeof(room->messages[0]));
     }
     struct fake_message *added = &room->messages[room->head++];
-    *added = (struct fake_message){.at_ms = now_ms};
+    *added = (struct fake_message){.at_ms = at_ms};
     buf_append_bytes(&added->sender, message->sender);
     buf_append_bytes(&added->session, message->session);
     buf_append_bytes(&added->client_id, message->client_id);
@@ -132,9 +132,9 @@ void fake_store_append(struct fake_store *store, const struct contract_append *a
             continue;
         }
         if (id == 0) {
-            room_add(room, message, now_ms);
+            fake_store_add(room, message, now_ms);
             id = room->head;
-        } else if (append->repeat && id < first_new) {
+        } else if (id < first_new) {
             publish(store, room, id, 1);
         }
         outcomes[i].id = id;
@@ -237,9 +237,15 @@ void fake_store_fill(struct fake_store *store, struct bytes name, const char *pr
             .client_id = BYTES("f"),
             .body = buf_bytes(&text),
         };
-        room_add(room, &message, 1);
+        fake_store_add(room, &message, 1);
         buf_release(&text);
     }
+}
+
+void fake_store_cut(struct fake_store *store, struct fake_room *room, size_t kept)
+{
+    store->forgotten += room->head - MIN_OF(kept, room->head);
+    room_cut(room, kept);
 }
 
 void fake_store_restore_backup(struct fake_store *store, size_t kept)
@@ -247,8 +253,7 @@ void fake_store_restore_backup(struct fake_store *store, size_t kept)
     store->epoch++;
     for (size_t i = 0; i < store->room_count; i++) {
         struct fake_room *room = &store->rooms[i];
-        store->forgotten += room->head - MIN_OF(kept, room->head);
-        room_cut(room, kept);
+        fake_store_cut(store, room, kept);
         while (room->epochs[room->epoch_count - 1].first_id > room->head + 1) {
             room->epoch_count--; /* the backup is older than that epoch */
         }

@@ -28,10 +28,10 @@ struct fake_room {
 struct fake_store {
     struct fake_room rooms[FAKE_ROOMS_MAX];
     size_t room_count;
-    uint64_t epoch;
+    uint64_t epoch, first_epoch;
     uint64_t forgotten;        /* messages that restored backups did not have */
     size_t range_messages_max; /* of one answer, as if more did not fit into 512 KiB */
-    /* After COMMIT, and for what a repeat found; @event borrows. */
+    /* After COMMIT, and for what was found stored; @event borrows. */
     void (*publish)(void *user, const struct contract_room_event *event);
     void *user;
 };
@@ -41,6 +41,12 @@ void fake_store_release(struct fake_store *store);
 
 /* The room, made if need be. */
 struct fake_room *fake_store_room(struct fake_store *store, struct bytes name);
+
+/* Whether another epoch than the first one has begun. */
+static inline bool fake_store_is_another(const struct fake_store *store)
+{
+    return store->epoch != store->first_epoch;
+}
 
 /* Carries out @append, and appends the encoded answer to @out. */
 void fake_store_append(struct fake_store *store, const struct contract_append *append,
@@ -55,6 +61,13 @@ void fake_store_fill(struct fake_store *store, struct bytes name, const char *pr
 
 /* A backup is restored: every room keeps at most its first @kept messages, and a new epoch begins. */
 void fake_store_restore_backup(struct fake_store *store, size_t kept);
+
+/* Puts @message behind the head of @room, whoever has stored it. */
+void fake_store_add(struct fake_room *room, const struct contract_new_message *message,
+                    uint64_t at_ms);
+
+/* @room keeps its first @kept messages. */
+void fake_store_cut(struct fake_store *store, struct fake_room *room, size_t kept);
 
 /* Ids below @oldest are kept no more. */
 void fake_store_remove_below(struct fake_store *store, struct bytes room, uint64_t oldest);

@@ -105,7 +105,7 @@ static bool is_subscribed(const struct fake_gateway *gateway, struct bytes room)
     return is_there;
 }
 
-static void publish_to_all(struct fake_world *world, const struct contract_room_event *event)
+void fake_world_publish(struct fake_world *world, const struct contract_room_event *event)
 {
     struct buf payload = BUF_INIT;
     contract_encode_room_event(&payload, event);
@@ -126,15 +126,46 @@ static void publish_to_all(struct fake_world *world, const struct contract_room_
 
 static void on_store_publish(void *user, const struct contract_room_event *event)
 {
-    publish_to_all(user, event);
+    fake_world_publish(user, event);
 }
 
-static void reply(struct fake_mail *mail, struct bytes payload, bool is_nobody)
+static void answer(const struct fake_ask *ask, struct bytes payload, bool is_nobody)
 {
-    if (!fake_chance(mail->gateway->world, mail->gateway->world->faults.reply_lost)) {
-        enum mail_type type = mail->type == MAIL_APPEND ? MAIL_APPEND_REPLY : MAIL_QUERY_REPLY;
+    struct fake_world *world = ask->gateway->world;
+    if (!fake_chance(world, world->faults.reply_lost)) {
+        enum mail_type type = ask->is_append ? MAIL_APPEND_REPLY : MAIL_QUERY_REPLY;
         /* To the one who asked, not to whoever has its place, and its numbers, by now. */
-        post(mail->gateway, type, mail->request, is_nobody, payload)->life = mail->life;
+        post(ask->gateway, type, ask->request, is_nobody, payload)->life = ask->life;
+    }
+}
+
+static struct fake_ask ask_of(const struct fake_mail *mail)
+{
+    return (struct fake_ask){.gateway = mail->gateway,
+                             .life = mail->life,
+                             .request = mail->request,
+                             .is_append = mail->type == MAIL_APPEND};
+}
+
+static void reply(const struct fake_mail *mail, struct bytes payload, bool is_nobody)
+{
+    struct fake_ask ask = ask_of(mail);
+    answer(&ask, payload, is_nobody);
+}
+
+void fake_world_answer(struct fake_world *world, uint64_t token, struct bytes payload)
+{
+    ASSERT(token >= 1 && token <= world->ask_count);
+    answer(&world->asks[token - 1], payload, false);
+}
+
+static void service_receives(struct fake_world *world, const struct fake_mail *mail)
+{
+    world->asks = mem_resize(world->asks, (world->ask_count + 1) * sizeof(world->asks[0]));
+    world->asks[world->ask_count++] = ask_of(mail);
+    if (!world->service->request(world->service->user, mail->type == MAIL_APPEND, world->ask_count,
+                                 buf_bytes(&mail->payload))) {
+        reply(mail, (struct bytes){0}, true);
     }
 }
 
@@ -180,6 +211,10 @@ static void store_answers(struct fake_world *world, struct fake_mail *mail)
 static void store_receives(struct fake_world *world, struct fake_mail *mail)
 {
     bool is_append = mail->type == MAIL_APPEND;
+    if (world->service != NULL) {
+        service_receives(world, mail);
+        return;
+    }
     switch (is_append ? world->append_mode : world->query_mode) {
     case FAKE_STORE_UP:
         if (is_append) {
@@ -307,7 +342,7 @@ static void world_publish(void *user, struct bytes room, struct bytes payload)
     struct contract_room_event *event = contract_decode_room_event(payload);
     ASSERT(event != NULL && bytes_equal(event->room, room));
     if (!gateway->is_cut_off) {
-        publish_to_all(gateway->world, event);
+        fake_world_publish(gateway->world, event);
     }
     contract_free(event);
 }
@@ -386,6 +421,7 @@ void fake_world_release(struct fake_world *world)
         mail_free(mail);
     }
     fake_store_release(&world->store);
+    free(world->asks);
 }
 
 struct hub_settings fake_settings(const struct fake_world *world)
@@ -484,6 +520,9 @@ void fake_world_turn(struct fake_world *world)
 static uint64_t next_moment(const struct fake_world *world)
 {
     uint64_t next = world->mail != NULL ? world->mail->at_ms : UINT64_MAX;
+    if (world->service != NULL) {
+        next = MIN_OF(next, world->service->next_ms(world->service->user));
+    }
     for (size_t i = 0; i < FAKE_GATEWAYS_MAX; i++) {
         if (world->gateways[i].hub != NULL) {
             next = MIN_OF(next, timers_next_due(&world->gateways[i].timers));
@@ -504,6 +543,9 @@ static void happen(struct fake_world *world)
         world->mail = mail->next;
         deliver(world, mail);
         mail_free(mail);
+    }
+    if (world->service != NULL) {
+        world->service->run(world->service->user);
     }
     for (size_t i = 0; i < FAKE_GATEWAYS_MAX; i++) {
         if (world->gateways[i].hub != NULL) {

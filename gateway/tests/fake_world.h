@@ -39,6 +39,22 @@ struct fake_faults {
 
 struct fake_world;
 
+/* Who answers requests instead of the fake store, whose content it keeps up to date then. */
+struct fake_service {
+    /* Takes a request, to be answered by fake_world_answer(). False: nobody is there. */
+    bool (*request)(void *user, bool is_append, uint64_t token, struct bytes payload);
+    uint64_t (*next_ms)(void *user); /* when it has something to do; UINT64_MAX: never */
+    void (*run)(void *user);         /* does some of it */
+    void *user;
+};
+
+/* A request that the service has: where the answer goes. */
+struct fake_ask {
+    struct fake_gateway *gateway;
+    uint64_t life, request;
+    bool is_append;
+};
+
 struct fake_gateway {
     struct fake_world *world;
     unsigned index;
@@ -111,6 +127,9 @@ struct fake_world {
     uint64_t now_ms;
     uint64_t random;
     struct fake_store store;
+    const struct fake_service *service; /* NULL: the fake store answers */
+    struct fake_ask *asks;
+    size_t ask_count;
     enum fake_store_mode append_mode, query_mode;
     struct fake_faults faults;
     bool loses_broadcasts;
@@ -145,6 +164,10 @@ void fake_gateway_kill(struct fake_gateway *gateway);
 /* What the hub of @gateway has counted: joins, from memory and from the store; `chat gap` events of all reasons. */
 uint64_t fake_joins(const struct fake_gateway *gateway, enum hub_join join, enum hub_gap gap);
 uint64_t fake_gaps(const struct fake_gateway *gateway);
+
+/* What the service says: an answer to the request that it was given with @token; a broadcast. */
+void fake_world_answer(struct fake_world *world, uint64_t token, struct bytes payload);
+void fake_world_publish(struct fake_world *world, const struct contract_room_event *event);
 
 /* Lets @ms pass. */
 void fake_world_run(struct fake_world *world, uint64_t ms);

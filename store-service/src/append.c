@@ -25,6 +25,8 @@ struct append_run {
 
 /* Answers. */
 
+static const char LATE[] = "Postgres did not take it in time.";
+
 void append_refuse(struct bus *bus, struct bus_request *request, enum contract_status status,
                    const char *reason)
 {
@@ -48,10 +50,22 @@ static void encode_reply(struct buf *payload, const struct contract_append_reply
     }
 }
 
+static void answer_unavailable(struct append_run *run, struct work *work, const char *reason)
+{
+    struct append_request *request = CONTAINER_OF(work, struct append_request, work);
+    append_refuse(run->settings->bus, request->request, CONTRACT_UNAVAILABLE, reason);
+    stat_add(&run->settings->stats->appends_unavailable, 1);
+    work->is_answered = true;
+}
+
 static void answer(struct append_run *run, struct work *work)
 {
     struct append_request *request = CONTAINER_OF(work, struct append_request, work);
     ASSERT(work->pending == 0 && !work->is_answered);
+    if (work->spans_epochs) { /* asked again, all of it is found, or stored, in the new one */
+        answer_unavailable(run, work, "A new epoch began meanwhile.");
+        return;
+    }
     struct contract_append_reply reply = {
         .status = CONTRACT_OK,
         .epoch = work->epoch,
@@ -68,15 +82,6 @@ static void answer(struct append_run *run, struct work *work)
     work->is_answered = true;
 }
 
-static void answer_unavailable(struct append_run *run, struct work *work)
-{
-    struct append_request *request = CONTAINER_OF(work, struct append_request, work);
-    append_refuse(run->settings->bus, request->request, CONTRACT_UNAVAILABLE,
-                  "Postgres did not take it in time.");
-    stat_add(&run->settings->stats->appends_unavailable, 1);
-    work->is_answered = true;
-}
-
 /* Gives up on works that have waited too long, or need not wait; returns how many items still wait. */
 static size_t drop_old(struct append_run *run, struct batch_item **items, size_t count)
 {
@@ -86,7 +91,7 @@ static size_t drop_old(struct append_run *run, struct batch_item **items, size_t
         struct work *work = items[i]->work;
         bool is_old = now_us - work->arrived_us > REQUEST_WAIT_MS_MAX * UINT64_C(1000);
         if (!work->is_answered && !work->is_postponed && (is_old || is_away)) {
-            answer_unavailable(run, work);
+            answer_unavailable(run, work, LATE);
         }
     }
     return batch_keep_waiting(items, count);
@@ -158,14 +163,14 @@ static void settle_row(struct append_run *run, struct batch_item *const *items, 
     bool was_found = !PQgetisnull(result, row, SESSION); /* stored by an earlier transaction */
     batch_item_store(item, (uint64_t)pg_int8(result, row, ID), pg_time_ms(result, row, AT),
                      is_duplicate);
-    item->work->epoch = (uint64_t)pg_int8(result, row, EPOCH);
-    item->work->head = (uint64_t)pg_int8(result, row, HEAD);
-    item->is_to_publish = !is_duplicate || (was_found && item->work->maybe_stored);
+    work_note_commit(item->work, (uint64_t)pg_int8(result, row, EPOCH),
+                     (uint64_t)pg_int8(result, row, HEAD));
+    item->is_to_publish = !is_duplicate || was_found;
     item->stored_session =
         was_found ? pg_text(result, row, SESSION) : batch_item_message(item)->session;
     struct stats *stats = run->settings->stats;
     stat_add(is_duplicate ? &stats->messages_duplicate : &stats->messages_stored, 1);
-    if (is_duplicate && item->is_to_publish) {
+    if (was_found) {
         stat_add(&stats->messages_republished, 1);
     }
     log_stored(item);
@@ -181,7 +186,10 @@ static void publish_run(void *user, const struct contract_room_event *event)
     buf_release(&payload);
 }
 
-/* What follows a commit: first the rooms hear of it, then who asked. */
+/*
+ * What follows a commit: first the rooms hear of it, then who asked. Of what was found stored as well: its store may have
+ * died, or still be, between commit and broadcast.
+ */
 static void publish_and_answer(struct append_run *run, struct batch_item *const *items,
                                size_t count)
 {
@@ -304,11 +312,7 @@ static void store(struct append_run *run, struct batch_item **items, size_t coun
                 items[i]->work->is_postponed = true;
             }
             return;
-        case STORE_UNKNOWN:
-            for (size_t i = 0; i < count; i++) {
-                items[i]->work->maybe_stored = true;
-            }
-            break;
+        case STORE_UNKNOWN: /* what was stored is found */
         case STORE_RETRY: break;
         }
     }
@@ -354,7 +358,7 @@ static void answer_rest(struct append_run *run, struct work *const *works, size_
         if (work->epoch != 0 || look_up_head(run, work)) {
             answer(run, work);
         } else {
-            answer_unavailable(run, work);
+            answer_unavailable(run, work, LATE);
         }
     }
 }
@@ -410,7 +414,6 @@ static struct append_request *receive(const struct append_settings *settings,
     received->request = request;
     received->append = append;
     work_init(&received->work, append, request->arrived_us);
-    received->work.maybe_stored |= request->maybe_stored;
     return received;
 }
 
@@ -420,7 +423,6 @@ static void finish(const struct append_settings *settings, struct lane *lane,
 {
     ASSERT(request->work.is_answered != request->work.is_postponed);
     if (request->work.is_postponed) {
-        request->request->maybe_stored = request->work.maybe_stored;
         if (lane_put_back(lane, &request->request->entry) != QUEUE_TAKEN) {
             append_refuse(settings->bus, request->request, CONTRACT_UNAVAILABLE,
                           "The room is locked.");

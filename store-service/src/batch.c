@@ -11,13 +11,19 @@ void work_init(struct work *work, const struct contract_append *append, uint64_t
         .outcomes = mem_alloc_zeroed(append->message_count * sizeof(*work->outcomes) + 1),
         .pending = append->message_count,
         .arrived_us = arrived_us,
-        .maybe_stored = append->repeat,
     };
 }
 
 void work_release(struct work *work)
 {
     free(work->outcomes);
+}
+
+void work_note_commit(struct work *work, uint64_t epoch, uint64_t head)
+{
+    work->spans_epochs |= work->epoch != 0 && work->epoch != epoch;
+    work->epoch = epoch;
+    work->head = head;
 }
 
 static int compare_names(struct bytes a, struct bytes b)

@@ -21,7 +21,8 @@ struct work {
     size_t pending;
     uint64_t epoch, head; /* of the room, after the newest commit that touched it; 0: none yet */
     uint64_t arrived_us;
-    bool maybe_stored; /* rows found stored may never have been published: publish them */
+    bool
+        spans_epochs; /* commits of two settled it: an id of the older one may be another message's */
     bool is_answered;
     bool is_postponed; /* its room is locked by somebody else: it leaves, to be tried later */
     uint32_t room;     /* place in batch->rooms */
@@ -57,6 +58,9 @@ static inline struct contract_outcome *batch_item_outcome(const struct batch_ite
 /* Prepares @work for @append: nothing settled. */
 void work_init(struct work *work, const struct contract_append *append, uint64_t arrived_us);
 void work_release(struct work *work);
+
+/* Notes what a commit that settles items of @work says of its room. */
+void work_note_commit(struct work *work, uint64_t epoch, uint64_t head);
 
 /*
  * Makes a batch of @works, in their order. Messages that can never be stored (text.h) are settled at once, and are no

@@ -24,7 +24,6 @@ struct bus_request {
     enum bus_subject subject;
     unsigned shard;      /* of the subject */
     uint64_t arrived_us; /* clock_monotonic_us() */
-    bool maybe_stored;   /* an earlier try may have stored it, and nobody heard of it */
     natsMsg *message;
 };
 

@@ -31,6 +31,13 @@ enum {
     STATEMENT_DEADLINE_MS = STATEMENT_TIMEOUT_MS + 1000,
     MIGRATION_DEADLINE_MS = 15 * 60 * 1000,
 
+    /*
+     * For the statement that begins an epoch, which waits for all who append, and writes the row of every room: a million
+     * took 15 s. Then it lets go of them all, to be tried again. And our own patience with it.
+     */
+    EPOCH_TIMEOUT_MS = 2 * 60 * 1000,
+    EPOCH_DEADLINE_MS = EPOCH_TIMEOUT_MS + 1000,
+
     /* For a statement of --check, which may have terabytes to read. */
     CHECK_DEADLINE_MS = 7 * 24 * 60 * 60 * 1000,
 

@@ -1,7 +1,8 @@
 /*
  * pg.h - one connection to Postgres: statements with parameters, a deadline for each, and what to do when one fails.
  *
- * Every statement is a transaction of its own unless it says BEGIN. Parameters and results are binary.
+ * Every statement is a transaction of its own unless it says BEGIN. Parameters and results are binary; they, and what
+ * errors mean, are in pg_values.c, which needs no connection.
  *
  * Where several servers may be the primary, an old one is not believed: the answer of a server that has become read-only
  * is as good as lost, be it to a SELECT, and so is a commit that somebody let go without its synchronous standby.
@@ -26,6 +27,12 @@ enum store_result {
 
 /* The meaning of an error's SQLSTATE (five characters; NULL when there is none), from a connection that still lives. */
 enum store_result pg_classify(const char *sqlstate);
+
+/*
+ * Whether an error says of the connection that it is to be closed: it is one to a standby now, or to a Postgres that is
+ * shutting down; the next one may lead elsewhere.
+ */
+bool pg_ends_connection(const char *sqlstate);
 
 /* Where to connect to, as libpq's keywords and values, with our defaults where the user has none. */
 struct pg_target;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "limits.h"
+#include "read_sql.h"
 #include "text.h"
 
 #include <stdlib.h>
@@ -50,17 +51,6 @@ struct room_facts {
     size_t epoch_count;
 };
 
-/* One row for each epoch of the room, oldest first; a room without a row has one, the database's. */
-static const char facts_sql[] =
-    "SELECT coalesce(r.id, 0), coalesce(r.head, 0), coalesce(e.epoch, d.epoch),"
-    " coalesce(e.first_id, 1),"
-    " coalesce((SELECT min(m.id) FROM messages m WHERE m.room_id = r.id), r.head + 1, 1)"
-    " FROM (SELECT max(epoch) AS epoch FROM epochs) d"
-    " LEFT JOIN rooms r ON r.name = $1"
-    " LEFT JOIN LATERAL (SELECT * FROM room_epochs s WHERE s.room_id = r.id"
-    "  ORDER BY s.epoch DESC LIMIT $2) e ON true"
-    " ORDER BY 3";
-
 static enum store_result fetch_facts(struct pg *pg, struct bytes room, struct room_facts *facts,
                                      struct buf *error)
 {
@@ -69,7 +59,8 @@ static enum store_result fetch_facts(struct pg *pg, struct bytes room, struct ro
     pg_param_text(&params, room);
     pg_param_int8(&params, RANGE_EPOCHS_MAX);
     PGresult *result;
-    enum store_result what = pg_run(pg, facts_sql, &params, STATEMENT_DEADLINE_MS, &result, error);
+    enum store_result what =
+        pg_run(pg, READ_FACTS_SQL, &params, STATEMENT_DEADLINE_MS, &result, error);
     pg_params_release(&params);
     if (what != STORE_COMMITTED) {
         return what;
@@ -93,10 +84,6 @@ static enum store_result fetch_facts(struct pg *pg, struct bytes room, struct ro
 /* The columns of both statements. */
 enum { MESSAGE_ID, MESSAGE_SENDER, MESSAGE_SESSION, MESSAGE_CLIENT_ID, MESSAGE_BODY, MESSAGE_AT };
 
-#define MESSAGES_SQL                                                        \
-    "SELECT id, sender, session, client_id, body, created_at FROM messages" \
-    " WHERE room_id = $1 AND id BETWEEN $2 AND $3 ORDER BY id "
-
 /* Asks for the messages of the range, in the order of @range.newest. */
 static enum store_result fetch_messages(struct pg *pg, const struct contract_query *query,
                                         const struct room_facts *facts, PGresult **ret_result,
@@ -111,7 +98,7 @@ static enum store_result fetch_messages(struct pg *pg, const struct contract_que
     pg_param_int8(&params, to_bigint(to));
     pg_param_int8(&params, query->range.limit);
     enum store_result what =
-        pg_run(pg, query->range.newest ? MESSAGES_SQL "DESC LIMIT $4" : MESSAGES_SQL "LIMIT $4",
+        pg_run(pg, query->range.newest ? READ_NEWEST_MESSAGES_SQL : READ_OLDEST_MESSAGES_SQL,
                &params, STATEMENT_DEADLINE_MS, ret_result, error);
     pg_params_release(&params);
     return what;
@@ -201,12 +188,8 @@ static enum store_result serve_heads(struct read_run *run, struct pg *pg, struct
         pg_element_text(&params, run->query->heads.rooms[i]);
     }
     PGresult *result;
-    enum store_result what = pg_run(pg,
-                                    "SELECT coalesce(r.epoch, d.epoch), coalesce(r.head, 0)"
-                                    " FROM unnest($1) WITH ORDINALITY n (name, place)"
-                                    " CROSS JOIN (SELECT max(epoch) AS epoch FROM epochs) d"
-                                    " LEFT JOIN rooms r ON r.name = n.name ORDER BY n.place",
-                                    &params, STATEMENT_DEADLINE_MS, &result, error);
+    enum store_result what =
+        pg_run(pg, READ_HEADS_SQL, &params, STATEMENT_DEADLINE_MS, &result, error);
     pg_params_release(&params);
     if (what != STORE_COMMITTED) {
         return what;

@@ -18,7 +18,8 @@ static void write_messages(struct stats *stats, struct buf *out)
     metrics_sample(out, "parley_store_messages_total", "outcome=\"refused\"",
                    load(&stats->messages_refused));
     metrics_single(out, "parley_store_messages_republished_total", METRIC_COUNTER,
-                   "Messages published to their room again, because a repeated append named them.",
+                   "Messages published to their room again, because an append named them that were "
+                   "stored before.",
                    load(&stats->messages_republished));
     metrics_single(out, "parley_store_messages_read_total", METRIC_COUNTER,
                    "Messages in replies to range requests.", load(&stats->messages_read));

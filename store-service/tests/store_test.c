@@ -102,7 +102,7 @@ static void repeats_inside_one_request_are_one_message(void **state)
     assert_int_equal(store_stop(store, SIGTERM), 0);
 }
 
-static void a_repeat_is_published_again_and_only_a_repeat(void **state)
+static void what_is_found_stored_is_published_again_marked_as_a_repeat_or_not(void **state)
 {
     (void)state;
     pid_t store = start_ready_store(NULL);
@@ -118,21 +118,23 @@ static void a_repeat_is_published_again_and_only_a_repeat(void **state)
     struct contract_new_message again[] = {messages[3], messages[1], messages[0],
                                            message_of("a-long-client-id-5", "x")};
     again[0].session = BYTES("another session");
-    struct contract_append append = append_of("a", again, 3);
-    contract_free(append_until_answered(&fixture, &append));
-    assert_null(next_batch(subscription, 100));
-    append.repeat = true;
-    append.message_count = 4;
-    contract_free(append_until_answered(&fixture, &append));
-    struct contract_room_event *event = next_batch(subscription, 2000);
-    assert_int_equal(event->batch.first_id, 1);
-    assert_int_equal(event->batch.message_count, 2);
-    contract_free(event);
-    event = next_batch(subscription, 2000);
-    assert_int_equal(event->batch.first_id, 4);
-    assert_int_equal(event->batch.message_count, 2);
-    assert_true(bytes_equal(event->batch.messages[0].session, BYTES("s1")));
-    contract_free(event);
+    struct contract_append append = append_of("a", again, 4);
+    for (int is_repeat = 0; is_repeat <= 1; is_repeat++) {
+        append.repeat = is_repeat == 1;
+        contract_free(append_until_answered(&fixture, &append));
+        struct contract_room_event *event = next_batch(subscription, 2000);
+        assert_non_null(event);
+        assert_int_equal(event->batch.first_id, 1);
+        assert_int_equal(event->batch.message_count, 2);
+        contract_free(event);
+        event = next_batch(subscription, 2000);
+        assert_non_null(event);
+        assert_int_equal(event->batch.first_id, 4);
+        assert_int_equal(event->batch.message_count, 2);
+        assert_true(bytes_equal(event->batch.messages[0].session, BYTES("s1")));
+        contract_free(event);
+        assert_null(next_batch(subscription, 100));
+    }
     natsSubscription_Destroy(subscription);
     assert_int_equal(store_stop(store, SIGTERM), 0);
 }
@@ -366,7 +368,7 @@ int main(int argc, char **argv)
         ON_EMPTY_DATABASE(the_same_message_again_is_stored_once),
         ON_EMPTY_DATABASE(short_and_undefined_client_ids_count_within_their_session_only),
         ON_EMPTY_DATABASE(repeats_inside_one_request_are_one_message),
-        ON_EMPTY_DATABASE(a_repeat_is_published_again_and_only_a_repeat),
+        ON_EMPTY_DATABASE(what_is_found_stored_is_published_again_marked_as_a_repeat_or_not),
         ON_EMPTY_DATABASE(a_message_that_postgres_refuses_is_refused_alone),
         ON_EMPTY_DATABASE(requests_that_make_no_sense_are_invalid),
         ON_EMPTY_DATABASE(ranges_are_read_both_ways),

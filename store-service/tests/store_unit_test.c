@@ -307,6 +307,22 @@ static void what_can_never_be_stored_is_no_item(void **state)
     work_release(&work);
 }
 
+static void a_work_that_commits_of_two_epochs_have_settled_is_known(void **state)
+{
+    (void)state;
+    struct contract_append append = an_append("a", NULL, 0);
+    struct work work;
+    work_init(&work, &append, 0);
+    work_note_commit(&work, 7, 3);
+    work_note_commit(&work, 7, 4);
+    assert_false(work.spans_epochs);
+    work_note_commit(&work, 8, 2);
+    assert_true(work.spans_epochs);
+    assert_int_equal(work.epoch, 8);
+    assert_int_equal(work.head, 2);
+    work_release(&work);
+}
+
 /* Stores @item under @id, to be published as @session's. */
 static void publish_as(struct batch_item *item, uint64_t id, const char *session)
 {
@@ -381,6 +397,7 @@ int main(void)
         cmocka_unit_test(migrations_are_numbered_without_holes),
         cmocka_unit_test(a_batch_knows_its_rooms_once_and_in_order),
         cmocka_unit_test(what_can_never_be_stored_is_no_item),
+        cmocka_unit_test(a_work_that_commits_of_two_epochs_have_settled_is_known),
         cmocka_unit_test(runs_are_contiguous_within_a_room_and_fit_into_a_payload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -750,7 +750,13 @@ static void advance(struct eio_session *session, size_t written)
         size_t taken = MIN_OF(written, (size_t)piece->len);
         written -= taken;
         switch (piece->type) {
-        case PIECE_LOG: advance_log(session, piece, taken); break;
+        case PIECE_LOG:
+            advance_log(session, piece, taken);
+            if (taken == piece->len) {
+                want_page(
+                    piece->member); /* what follows may not be there: nobody peeks once more */
+            }
+            break;
         case PIECE_ACKS:
             end_acks(piece);
             keep_rest(session, flight->acks.data + piece->offset + taken, piece->len - taken);

@@ -1,6 +1,5 @@
 #include "shrink.h"
 
-#include "cluster.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -18,7 +17,7 @@ static bool fails(const struct schedule *schedule, unsigned *tries)
         int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
         ASSERT(nowhere >= 0 && dup2(nowhere, STDERR_FILENO) >= 0);
         alarm(TRY_SECONDS_MAX); /* one that never ends has failed, too */
-        cluster_run(schedule, NULL, false);
+        schedule->simulation->run(schedule, NULL, false);
         _exit(0);
     }
     int status;
@@ -40,7 +39,7 @@ static bool take_if_fails(struct schedule *schedule, const struct schedule *smal
 static bool shrink_faults(struct schedule *schedule, unsigned *tries)
 {
     bool is_smaller = false;
-    for (int fault = 0; fault < FAULTS; fault++) {
+    for (size_t fault = 0; fault < schedule->simulation->fault_count; fault++) {
         if (!schedule->without[fault]) {
             struct schedule smaller = *schedule;
             smaller.without[fault] = true;
@@ -50,18 +49,16 @@ static bool shrink_faults(struct schedule *schedule, unsigned *tries)
     return is_smaller;
 }
 
-/* @number is of @schedule: a bound that is at least @least. */
-static bool shrink_number(struct schedule *schedule, uint64_t *number, uint64_t least,
-                          uint64_t most, unsigned *tries)
+/* Tries less and less of what bound @i counts. */
+static bool shrink_bound(struct schedule *schedule, size_t i, unsigned *tries)
 {
-    uint64_t before = *number;
-    for (uint64_t n = least; n < MIN_OF(before, most); n++) {
-        *number = n;
-        if (fails(schedule, tries)) {
+    struct schedule smaller = *schedule;
+    for (uint64_t n = 1; n < schedule->bounds[i]; n++) {
+        smaller.bounds[i] = n;
+        if (take_if_fails(schedule, &smaller, tries)) {
             return true;
         }
     }
-    *number = before;
     return false;
 }
 
@@ -99,11 +96,9 @@ unsigned shrink(struct schedule *schedule)
     for (bool is_smaller = true; is_smaller;) {
         is_smaller = shrink_steps(schedule, &tries);
         is_smaller |= shrink_faults(schedule, &tries);
-        is_smaller |=
-            shrink_number(schedule, &schedule->people_max, 1, SCHEDULE_PEOPLE_MAX, &tries);
-        is_smaller |= shrink_number(schedule, &schedule->rooms_max, 1, SCHEDULE_ROOMS_MAX, &tries);
-        is_smaller |=
-            shrink_number(schedule, &schedule->gateways_max, 1, CLUSTER_GATEWAYS_MAX, &tries);
+        for (size_t i = 0; i < SCHEDULE_BOUNDS; i++) {
+            is_smaller |= shrink_bound(schedule, i, &tries);
+        }
         printf("%zu of %d steps, after %u tries\n", count_steps(schedule, 0, SCHEDULE_STEPS),
                SCHEDULE_STEPS, tries);
     }

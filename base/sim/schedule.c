@@ -1,34 +1,31 @@
 #include "schedule.h"
 
-#include <stdlib.h>
+#include "seeded_random.h"
 
-static const struct {
-    const char *name, *words;
-} KINDS[FAULTS] = {
-#define X(name, text, what) [FAULT_##name] = {text, what},
-    SCHEDULE_FAULTS(X)
-#undef X
-};
-
-void schedule_init(struct schedule *schedule, uint64_t seed)
+void schedule_init(struct schedule *schedule, const struct simulation *simulation, uint64_t seed)
 {
-    *schedule = (struct schedule){
-        .seed = seed,
-        .people_max = SCHEDULE_PEOPLE_MAX,
-        .gateways_max = UINT64_MAX,
-        .rooms_max = SCHEDULE_ROOMS_MAX,
-    };
+    *schedule = (struct schedule){.simulation = simulation, .seed = seed};
+    for (size_t i = 0; i < SCHEDULE_BOUNDS; i++) {
+        schedule->bounds[i] = simulation->bounds[i].most;
+    }
     memset(schedule->steps, true, sizeof(schedule->steps));
 }
 
-const char *schedule_fault_name(enum schedule_fault fault)
+uint64_t schedule_dice(const struct schedule *schedule, int number)
 {
-    return KINDS[fault].name;
+    uint64_t dice = schedule->seed * 0x9E3779B97F4A7C15u + (uint64_t)(number + 2);
+    (void)seeded_random_next(&dice);
+    return dice;
 }
 
-const char *schedule_fault_words(enum schedule_fault fault)
+uint64_t *schedule_bound(struct schedule *schedule, const char *name)
 {
-    return KINDS[fault].words;
+    for (size_t i = 0; i < SCHEDULE_BOUNDS; i++) {
+        if (strcmp(schedule->simulation->bounds[i].name, name) == 0) {
+            return &schedule->bounds[i];
+        }
+    }
+    return NULL;
 }
 
 /* Takes what stands in front of the next comma off @rest. */
@@ -68,11 +65,13 @@ bool schedule_parse_without(struct schedule *schedule, const char *text)
     struct bytes rest = bytes_of_string(text);
     while (rest.len > 0) {
         struct bytes item = take_item(&rest);
-        int fault = 0;
-        while (fault < FAULTS && !bytes_equal(item, bytes_of_string(KINDS[fault].name))) {
+        const struct simulation *simulation = schedule->simulation;
+        size_t fault = 0;
+        while (fault < simulation->fault_count &&
+               !bytes_equal(item, bytes_of_string(simulation->faults[fault].name))) {
             fault++;
         }
-        if (fault == FAULTS) {
+        if (fault == simulation->fault_count) {
             return false;
         }
         schedule->without[fault] = true;
@@ -108,19 +107,17 @@ void schedule_write(const struct schedule *schedule, struct buf *out)
     if (memchr(schedule->steps, false, sizeof(schedule->steps)) != NULL) {
         write_steps(schedule, out);
     }
-    if (schedule->people_max < SCHEDULE_PEOPLE_MAX) {
-        buf_append_format(out, " --people %llu", (unsigned long long)schedule->people_max);
-    }
-    if (schedule->gateways_max < UINT64_MAX) {
-        buf_append_format(out, " --gateways %llu", (unsigned long long)schedule->gateways_max);
-    }
-    if (schedule->rooms_max < SCHEDULE_ROOMS_MAX) {
-        buf_append_format(out, " --rooms %llu", (unsigned long long)schedule->rooms_max);
+    const struct simulation *simulation = schedule->simulation;
+    for (size_t i = 0; i < SCHEDULE_BOUNDS; i++) {
+        if (schedule->bounds[i] < simulation->bounds[i].most) {
+            buf_append_format(out, " %s %llu", simulation->bounds[i].name,
+                              (unsigned long long)schedule->bounds[i]);
+        }
     }
     const char *separator = " --without ";
-    for (int fault = 0; fault < FAULTS; fault++) {
+    for (size_t fault = 0; fault < simulation->fault_count; fault++) {
         if (schedule->without[fault]) {
-            buf_append_format(out, "%s%s", separator, KINDS[fault].name);
+            buf_append_format(out, "%s%s", separator, simulation->faults[fault].name);
             separator = ",";
         }
     }

@@ -1,5 +1,5 @@
 /*
- * seeded_random.h - base/random.h's random_fill() for the simulation: ids and keys that a seed decides.
+ * seeded_random.h - base/random.h's random_fill() for simulations: ids and keys that a seed decides. And dice.
  *
  * It stands in for base/random_kernel.c, which is not linked then. Thread: one.
  */
@@ -13,5 +13,11 @@ void seeded_random_set(uint64_t seed);
 
 /* The next number of the row that *@of is the state of: splitmix64. */
 uint64_t seeded_random_next(uint64_t *of);
+
+/* Likewise, 0 .. @below - 1. */
+static inline uint64_t seeded_random_below(uint64_t *of, uint64_t below)
+{
+    return (seeded_random_next(of) >> 11) % below;
+}
 
 #endif
