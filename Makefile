@@ -1,7 +1,7 @@
 # Everything that one does with a checkout. The recipes are in scripts/; each does its own set-up.
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test chaos storm-test rolling-test k8s-test check bench build images compose compose-test docs clean
+.PHONY: help run dev test chaos storm-test rolling-test k8s-test check bench bench-quick bench-scale bench-instructions build images compose compose-test docs clean
 
 # Recipes may only use what a fresh Debian has.
 SHELL := /bin/bash
@@ -10,7 +10,7 @@ help: ## this list
 	@echo 'usage: make TARGET [PORT=3000]'
 	@echo
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
-		printf '  %-12s %s\n' "$$target" "$$what"; done
+		printf '  %-18s %s\n' "$$target" "$$what"; done
 
 run: ## runs all of Parley here: two gateways on PORT and PORT+1 (3000 and 3001); Ctrl-C ends it
 	@scripts/setup run
@@ -48,10 +48,21 @@ k8s-test: ## the same promises in the cluster of the current kubectl context: ch
 	@scripts/setup run k8s
 	@scripts/k8s-test
 
-bench: ## measures this checkout on this machine
-	@scripts/setup run
-	@scripts/build release
+bench: ## measures this checkout on this machine against its goals, in half an hour [PARTS=fanout,idle]
+	@scripts/setup run bench
 	@bench/run
+
+bench-quick: ## the main parts of it in two minutes
+	@scripts/setup run bench
+	@bench/run quick
+
+bench-scale: ## 100,000 connections to several gateways
+	@scripts/setup run bench
+	@bench/scale
+
+bench-instructions: ## counts instructions of a delivery, an append, …, and compares with what is recorded
+	@scripts/setup run bench
+	@bench/instructions
 
 build: ## builds the programs into build/bin
 	@scripts/setup run

@@ -3,16 +3,12 @@
  * by the integration tests' harness, but as in earnest: Postgres keeps what it commits through a power failure, and
  * nothing stands between the programs.
  */
-import { execFile } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { appendFile, mkdtemp } from 'node:fs/promises';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { Child } from '../tests/integration/harness/child.mjs';
 import { BIN_DIR, Gateway, Store } from '../tests/integration/harness/parley.mjs';
 import { Postgres } from '../tests/integration/harness/postgres.mjs';
-
-const run = promisify(execFile);
 
 /** In place of what the tests cut from durability. */
 export const POSTGRES_IN_EARNEST = `
@@ -20,6 +16,11 @@ fsync = on
 full_page_writes = on
 shared_buffers = 128MB
 `;
+
+/** So that a session of one gateway is one of the others. */
+const SESSION_KEYS = `bench:${'0123456789abcdef'.repeat(4)}`;
+
+/** Where clients connect to, and whose CPU time and memory count. @typedef {{port: number, pid: number, speak?: string}} Target */
 
 export class System {
   /** Where Postgres keeps its data: its disk is part of what is measured. */
@@ -31,19 +32,17 @@ export class System {
     await this.postgres.stop();
     await appendFile(path.join(this.postgres.data, 'postgresql.auto.conf'), POSTGRES_IN_EARNEST);
     await this.postgres.start();
+    await this.postgres.rows('CREATE DATABASE tutorial');
+    this.tutorialUrl = `postgresql://parley@localhost/tutorial?host=${encodeURIComponent(this.folder)}`;
 
-    this.nats = new Child('nats', 'nats-server', ['-a', '127.0.0.1', '-p', '-1']);
-    const [, port] = await this.nats.line(/Listening for client connections on 127\.0\.0\.1:(\d+)/);
-    await this.nats.line(/Server is ready/);
-    this.natsUrl = `nats://127.0.0.1:${port}`;
-
-    this.store = new Store('store', { NATS_URL: this.natsUrl, DATABASE_URL: this.postgres.url });
+    this.nats = await startNats();
+    this.store = new Store('store', { NATS_URL: this.nats.url, DATABASE_URL: this.postgres.url });
     await this.store.start();
   }
 
   async stop() {
     await this.store?.stop();
-    await this.nats?.end();
+    await this.nats?.child.end();
     await this.postgres?.stop();
     this.remove();
   }
@@ -53,73 +52,73 @@ export class System {
     if (this.folder) rmSync(this.folder, { recursive: true, force: true });
   }
 
+  /** Forgets all rooms, and writes out what is dirty: every measurement of the store begins alike. No gateway may run. */
+  async forget() {
+    await this.postgres.rows('TRUNCATE messages, room_rows, room_epochs');
+    await this.postgres.rows('CHECKPOINT');
+  }
+
+  /** Forgets what the tutorial's server has stored, and begins its ids anew. */
+  async forgetTutorial() {
+    const pool = Postgres.poolOf(this.tutorialUrl);
+    await pool.query('DROP TABLE IF EXISTS messages');
+    await pool.end();
+  }
+
+  /** Processes besides the servers whose CPU time is told. */
+  get watched() {
+    return { store: this.store.child.pid, postgres: this.postgres.child.pid, nats: this.nats.child.pid };
+  }
+
   /**
-   * Measures a gateway of its own, just started.
+   * A gateway, just started.
    *
-   * @param {string[]} args of parley-load: the mode, and what differs from its defaults
-   * @returns {Promise<object>} what parley-load tells
+   * @param {Record<string, string>} [env] settings that are not its defaults
    */
-  async measureGateway(args) {
-    const gateway = new Gateway('gateway', { NATS_URL: this.natsUrl });
+  async startGateway(env = {}) {
+    const gateway = new Gateway('gateway', { NATS_URL: this.nats.url, SESSION_KEYS, ...env });
     await gateway.start();
-    try {
-      const others = { store: this.store.child.pid, postgres: this.postgres.child.pid, nats: this.nats.pid };
-      const watched = Object.entries(others).flatMap(([name, pid]) => ['--watch', `${name}=${pid}`]);
-      return await load(args, gateway.port, gateway.child.pid, watched);
-    } finally {
-      await gateway.stop();
-    }
-  }
-
-  /** Measures the bare server, which sends packets of the given length. */
-  async measureBare(args, packetBytes) {
-    const bare = new Child('bare', path.join(BIN_DIR, 'parley-bare'), ['0', String(packetBytes)]);
-    const [, port] = await bare.line(/^listening port=(\d+)/);
-    try {
-      return await load(args, port, bare.pid, []);
-    } finally {
-      await bare.end('SIGKILL');
-    }
+    return {
+      port: gateway.port,
+      pid: gateway.child.pid,
+      child: gateway.child,
+      gateway,
+      stop: () => gateway.stop(),
+    };
   }
 }
 
-/** @returns {Promise<object>} what parley-load tells; rejects with its sentence when anything was not in order */
-async function load([mode, ...args], port, pid, more) {
-  const all = [mode, '--connect', `127.0.0.1:${port}`, '--server-pid', String(pid), ...more, ...args];
-  const { stdout } = await run(path.join(BIN_DIR, 'parley-load'), all).catch((error) => {
-    throw new Error(error.stderr?.trim() || error.message, { cause: error });
-  });
-  return JSON.parse(stdout);
+export async function startNats() {
+  const child = new Child('nats', 'nats-server', ['-a', '127.0.0.1', '-p', '-1']);
+  const [, port] = await child.line(/Listening for client connections on 127\.0\.0\.1:(\d+)/);
+  await child.line(/Server is ready/);
+  return { child, url: `nats://127.0.0.1:${port}` };
 }
 
-/** The machine, the programs and how they were run, as lines of Markdown. */
-export async function describe(folder) {
-  const first = async (program, ...args) => {
-    const { stdout, stderr } = await run(program, args).catch(() => ({ stdout: 'unknown', stderr: '' }));
-    return (stdout || stderr).trim().split('\n')[0];
-  };
-  const postgres = path.join(process.env.PARLEY_POSTGRES_BIN ?? '/usr/lib/postgresql/15/bin', 'postgres');
-  const [cpu, cores, kernel, memory, disk, commit, changes, ...versions] = await Promise.all([
-    first('sed', '-n', 's/^model name[^:]*: //p', '/proc/cpuinfo'),
-    first('nproc'),
-    first('uname', '-sr'),
-    first('awk', '/^MemTotal/ { printf "%.1f GiB", $2 / 1048576 }', '/proc/meminfo'),
-    first('findmnt', '-no', 'FSTYPE', '-T', folder),
-    first('git', 'rev-parse', '--short', 'HEAD'),
-    first('git', 'status', '--porcelain', '--', 'base', 'proto', 'gateway', 'store-service', 'bench/*.c'),
-    first(postgres, '--version'),
-    first('nats-server', '--version'),
-    first('dpkg-query', '-W', '-f', 'libh2o-evloop ${Version}', 'libh2o-evloop-dev'),
-    first('dpkg-query', '-W', '-f', 'nats.c ${Version}', 'libnats-dev'),
-    first('gcc', '--version'),
-  ]);
-  const build = process.env.PARLEY_BIN_DIR ? 'programs of PARLEY_BIN_DIR, whatever they are' : 'release build';
-  return [
-    `- Machine: ${cpu}, ${cores} cores, ${memory}, ${kernel}; Postgres's data on ${disk}`,
-    `- Parley: ${commit}${changes ? ' with uncommitted changes' : ''}, ${build}; one gateway, one store-service, default settings`,
-    `- Versions: ${versions.join('; ')}`,
-    process.env.BENCH_NETWORK === 'fresh'
-      ? '- Network: loopback of a fresh network namespace, without connection tracking'
-      : '- Network: this machine\'s loopback; its firewall rules, if any, cost something',
-  ];
+/**
+ * A bare server, just started.
+ *
+ * @param {Record<string, string | number>} options its own, without the dashes
+ */
+export async function startBare(options = {}) {
+  const child = new Child('bare', path.join(BIN_DIR, 'parley-bare'), argumentsOf(options));
+  const [, port] = await child.line(/^listening port=(\d+)/);
+  return { port: Number(port), pid: child.pid, child, stop: () => child.end('SIGKILL') };
+}
+
+/** Runs one of the programs that measure. Returns what it tells, or fails with its sentence. */
+export async function tell(program, args, onStarted = async () => {}) {
+  const child = new Child(program, path.join(BIN_DIR, program), args);
+  child.isEndExpected = true;
+  await onStarted(child);
+  const { code } = await child.exited;
+  if (code !== 0) throw new Error(child.text('err').trim() || `${program} ended: ${child.ending()}`);
+  return JSON.parse(child.text('out').trim().split('\n').at(-1));
+}
+
+/** {members: 10, 'server-pid': 7} as --members 10 --server-pid 7; of an array, the option is repeated. */
+export function argumentsOf(options) {
+  return Object.entries(options).flatMap(([name, value]) =>
+    (Array.isArray(value) ? value : [value]).flatMap((each) => [`--${name}`, String(each)]),
+  );
 }
