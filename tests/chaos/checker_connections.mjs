@@ -23,7 +23,7 @@ export function checkConnections(verdict, client, faults) {
             case 'disconnect':
                 if (gateway === null) break; // it had not joined
                 verdict.count('P8');
-                if (!event.own && !isExcused(event.at, gateway, faults))
+                if (!event.own && !isExcused(event.at, gateway, faults) && !isRequestCutByClock(event, gateway, faults))
                     broken(event, 'a connection ended though nothing had happened to its gateway', { gateway, event });
                 gateway = null;
                 break;
@@ -44,6 +44,12 @@ export function checkConnections(verdict, client, faults) {
 
 function isExcused(at, gateway, faults) {
     return faults.some(({ cuts, begin, end }) => cuts.includes(gateway) && at >= begin && at <= end + AFTERMATH_MS);
+}
+
+/** libh2o measures the timeouts of HTTP connections by the clock: when that jumps, a request of long-polling may be cut. */
+function isRequestCutByClock({ at, reason }, gateway, faults) {
+    const jumped = faults.filter(({ kind, subjects }) => kind.startsWith('clock') && subjects?.includes(gateway));
+    return reason === 'transport error' && jumped.some(({ begin, end }) => at >= begin && at <= end + AFTERMATH_MS);
 }
 
 /** Whether the client was connected all the time. */

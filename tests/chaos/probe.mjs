@@ -110,8 +110,8 @@ export class Probe extends Changes {
     }
 
     async #readMemoryOf(gateway) {
-        const { last } = this.clients.get(gateway);
-        if (last === null || last < 3) return;
+        const { last, isConnected } = this.clients.get(gateway);
+        if (!isConnected || last === null || last < 3) return; // else the gateway may not have the room in memory
         const began = performance.now();
         const auth = { username: 'newcomer', serverOffset: last - 2 };
         const socket = io(`${this.gateways[gateway]}/${PROBE_ROOM}`, {
