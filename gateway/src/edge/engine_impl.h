@@ -55,7 +55,7 @@ struct transport {
     bool is_unfinished; /* in engine.unfinished */
 };
 
-/* What an idle connection costs is a promise: see docs/performance.md. */
+/* There is one for each connection: what an idle one costs is measured (bench/README.md, "idle"). */
 static_assert(sizeof(struct transport) <= 72, "a transport");
 
 struct engine {
