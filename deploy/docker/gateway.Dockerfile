@@ -19,12 +19,10 @@ COPY CMakeLists.txt CMakePresets.json ./
 COPY cmake cmake
 COPY base base
 COPY proto proto
-COPY bench bench
-COPY sim sim
 COPY store-service store-service
 COPY gateway gateway
 ARG VERSION=
-RUN cmake --preset release -DPARLEY_VERSION="${VERSION}" \
+RUN cmake --preset release -DPARLEY_SERVICES_ONLY=ON -DPARLEY_VERSION="${VERSION}" \
     && cmake --build build/release --target parley-gateway parley-store
 COPY deploy/docker/rootfs /usr/local/bin/
 RUN rootfs /gateway build/bin/parley-gateway
