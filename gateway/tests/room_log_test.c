@@ -78,6 +78,23 @@ TEST(a_room_keeps_its_newest_messages_within_its_bound)
     assert_int_equal(budget.bytes, 0);
 }
 
+/* One that begins a segment of all its bound would lose all the others for it. */
+TEST(a_full_log_never_forgets_what_is_a_little_behind_its_head)
+{
+    struct log_budget budget = {.bytes_max = 1 << 24, .room_bytes_max = 1 << 16};
+    struct room_log log;
+    room_log_init(&log, &budget);
+    for (int i = 0; i < 5000; i++) {
+        append(&log, 190);
+        size_t kept = (log.head - room_log_first(&log) + 1) * 190;
+        if (log.head > 500) {
+            CHECK(kept >=
+                  budget.room_bytes_max / 2); /* what a frame needs beside its bytes is the rest */
+        }
+    }
+    room_log_release(&log);
+}
+
 TEST(a_busy_room_takes_the_memory_of_quiet_ones_but_not_its_own_newest)
 {
     struct log_budget budget = {.bytes_max = 30000, .room_bytes_max = 1 << 20};
@@ -103,4 +120,5 @@ TEST_MAIN(TEST_OF(a_byte_belongs_to_the_frame_that_it_lies_in),
           TEST_OF(a_segment_is_full_when_the_next_frame_does_not_fit),
           TEST_OF(only_the_next_id_joins_a_log),
           TEST_OF(a_room_keeps_its_newest_messages_within_its_bound),
+          TEST_OF(a_full_log_never_forgets_what_is_a_little_behind_its_head),
           TEST_OF(a_busy_room_takes_the_memory_of_quiet_ones_but_not_its_own_newest))

@@ -96,9 +96,10 @@ enum {
        shorter one that the last page made possible. */
     HISTORY_WAITS_MAX = 2,
 
-    /* Bytes of the blocks that a room's log grows in. */
+    /* Bytes of the blocks that a room's log grows in, and of how many a full one consists at least. */
     SEGMENT_BYTES_MIN = 512,
     SEGMENT_BYTES_MAX = 64 * 1024,
+    LOG_SEGMENTS_MIN = 8,
 };
 
 static_assert((int)CLIENT_WRITE_BYTES >= (int)EIO_PEEK_BYTES, "what one peek gives");

@@ -75,13 +75,19 @@ static void trim(struct room_log *log)
     }
 }
 
+/* Quiet rooms stay small, busy ones soon have few large blocks; but what leaves for a new one is a small part. */
+static size_t next_capacity(const struct room_log *log)
+{
+    size_t capacity_max =
+        MIN_OF(log->budget->room_bytes_max / LOG_SEGMENTS_MIN, (size_t)SEGMENT_BYTES_MAX);
+    return log->newest == NULL ? SEGMENT_BYTES_MIN
+                               : MIN_OF((size_t)log->newest->segment->capacity * 2, capacity_max);
+}
+
 static void begin_segment(struct room_log *log, size_t frame_len)
 {
     struct log_budget *budget = log->budget;
-    /* Quiet rooms stay small, busy ones soon have few large blocks. */
-    size_t capacity = log->newest == NULL ? SEGMENT_BYTES_MIN
-                                          : MIN_OF((size_t)log->newest->segment->capacity * 2,
-                                                   (size_t)SEGMENT_BYTES_MAX);
+    size_t capacity = next_capacity(log);
     struct log_segment *entry = mem_alloc(sizeof(*entry));
     *entry = (struct log_segment){
         .log = log,

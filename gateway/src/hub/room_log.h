@@ -10,7 +10,10 @@
  *             2. A log holds at most room_bytes_max bytes, all logs of a budget together at most
  * bytes_max; the oldest segment leaves first (of the log, and of all logs). The newest segment of a
  * log stays.
- *             3. An entry's bytes never change while it is in the log.
+ *             3. A log that is full keeps three quarters of room_bytes_max at least, whenever the
+ * oldest segment leaves for a new one: whoever is a little behind is served from memory always.
+ * (Frames longer than a segment have one of their own.)
+ *             4. An entry's bytes never change while it is in the log.
  */
 #ifndef PARLEY_HUB_ROOM_LOG_H
 #define PARLEY_HUB_ROOM_LOG_H
