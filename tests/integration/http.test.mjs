@@ -11,6 +11,7 @@ import { someoneIn } from './harness/person.mjs';
 import { promise } from './harness/promise.mjs';
 import { parseMetrics } from './harness/prometheus.mjs';
 import { anyStack, freshRoom } from './harness/stack.mjs';
+import { eventually } from './harness/wait.mjs';
 
 const stack = anyStack({ gateways: 1 });
 
@@ -72,6 +73,11 @@ for (const file of CLIENT_FILES) {
 
 promise('the_client_files_are_compressed_for_whom_that_suits', {}, async () => {
     const original = readFileSync(path.join(DIST, 'socket.io.min.js'));
+    // A gateway that has just started is still compressing.
+    await eventually(async () => {
+        const { head } = await rawGet(stack.urls[0], '/socket.io/socket.io.min.js', { 'Accept-Encoding': 'gzip' });
+        return /^content-encoding: gzip/im.test(head);
+    }, 'the client to be compressed');
     for (const [accepted, unpack] of [
         ['gzip', gunzipSync],
         ['identity', (body) => body],

@@ -6,6 +6,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <openssl/evp.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -20,14 +22,19 @@ struct asset {
     char *path; /* "/style.css" */
     const char *type;
     char *etag;
+    bool is_text;
     struct buf content;
-    struct buf gzipped; /* empty where that does not pay */
+    struct buf gzipped;      /* the compressor's, until ... */
+    atomic_bool has_gzipped; /* ... it says so; never where that does not pay */
 };
 
 struct assets {
     struct map by_path;
     const char *cache_control;
     size_t bytes;
+    pthread_t compressor; /* reads by_path and contents, which do not change any more */
+    bool has_compressor;
+    atomic_bool is_ending; /* it need not go on */
 };
 
 /* --- building --------------------------------------------------------------------------------------------------- */
@@ -113,18 +120,12 @@ static bool add_file(struct assets *assets, const char *file, const char *path, 
         free(asset);
         return false;
     }
-    bool is_text = find_type(file, &asset->type);
+    asset->is_text = find_type(file, &asset->type);
     asset->path = mem_copy_string(path, strlen(path));
     asset->etag =
         etag != NULL ? mem_copy_string(etag, strlen(etag)) : make_etag(buf_bytes(&asset->content));
-    if (is_text && asset->content.len >= COMPRESS_BYTES_MIN) {
-        http_gzip(buf_bytes(&asset->content), COMPRESS_LEVEL_BEST, &asset->gzipped);
-        if (asset->gzipped.len >= asset->content.len) {
-            buf_release(&asset->gzipped);
-        }
-    }
     map_add(&assets->by_path, asset);
-    assets->bytes += asset->content.len + asset->gzipped.len;
+    assets->bytes += asset->content.len;
     errno = EFBIG;
     return assets->bytes <= ASSETS_BYTES_MAX && assets->by_path.count <= ASSETS_FILES_MAX;
 }
@@ -165,6 +166,33 @@ static struct assets *assets_new(const char *cache_control)
     return assets;
 }
 
+static void compress(struct asset *asset)
+{
+    if (!asset->is_text || asset->content.len < COMPRESS_BYTES_MIN) {
+        return;
+    }
+    http_gzip(buf_bytes(&asset->content), COMPRESS_LEVEL_BEST, &asset->gzipped);
+    bool pays = asset->gzipped.len < asset->content.len;
+    atomic_store(&asset->has_gzipped, pays);
+}
+
+static void *run_compressor(void *user)
+{
+    struct assets *assets = user;
+    size_t cursor = 0;
+    for (struct asset *asset; (asset = map_next(&assets->by_path, &cursor)) != NULL &&
+                              !atomic_load(&assets->is_ending);) {
+        compress(asset);
+    }
+    return NULL;
+}
+
+static void start_compressor(struct assets *assets)
+{
+    ASSERT(pthread_create(&assets->compressor, NULL, run_compressor, assets) == 0);
+    assets->has_compressor = true;
+}
+
 struct assets *assets_read_folder(const char *folder, const char *setting, struct buf *ret_error)
 {
     struct assets *assets = assets_new("no-cache");
@@ -177,6 +205,8 @@ struct assets *assets_read_folder(const char *folder, const char *setting, struc
             setting, folder, strerror(errno));
         assets_free(assets);
         assets = NULL;
+    } else {
+        start_compressor(assets);
     }
     buf_release(&index);
     return assets;
@@ -234,6 +264,8 @@ struct assets *assets_read_client(const char *folder, const char *setting, struc
                           setting, folder);
         assets_free(assets);
         assets = NULL;
+    } else {
+        start_compressor(assets);
     }
     free(etag);
     return assets;
@@ -243,6 +275,10 @@ void assets_free(struct assets *assets)
 {
     if (assets == NULL) {
         return;
+    }
+    if (assets->has_compressor) {
+        atomic_store(&assets->is_ending, true);
+        pthread_join(assets->compressor, NULL);
     }
     size_t cursor = 0;
     for (struct asset *asset; (asset = map_next(&assets->by_path, &cursor)) != NULL;) {
@@ -288,7 +324,7 @@ bool assets_serve(const struct assets *assets, h2o_req_t *req, struct bytes path
         h2o_send(req, NULL, 0, H2O_SEND_STATE_FINAL);
         return true;
     }
-    if (asset->gzipped.len > 0 && http_accepts_gzip(req)) {
+    if (atomic_load(&asset->has_gzipped) && http_accepts_gzip(req)) {
         body = &asset->gzipped;
         http_add_header(req, "content-encoding", BYTES("gzip"));
     }

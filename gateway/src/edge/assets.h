@@ -1,10 +1,12 @@
 /*
  * assets.h - files that are served from memory: the page, and the Socket.IO client's bundles.
  *
- * All are read when the gateway starts, and compressed where that pays, so that no request ever waits for a disk. Answers
- * carry an ETag; a request that has the file already gets 304.
+ * All are read when the gateway starts, so that no request ever waits for a disk. A thread of each set's own compresses
+ * what that pays for; it takes longer than the rest of a start, and until it has come to a file, that is served as it is.
+ * Answers carry an ETag; a request that has the file already gets 304.
  *
- * Limits  ASSETS_FILES_MAX files, ASSETS_BYTES_MAX bytes in all; more is an error at start.
+ * Limits  ASSETS_FILES_MAX files, ASSETS_BYTES_MAX bytes in all (compressed, they are less); more is an error at start.
+ * Thread  The loop's.
  */
 #ifndef PARLEY_EDGE_ASSETS_H
 #define PARLEY_EDGE_ASSETS_H
