@@ -470,6 +470,29 @@ static bool write_once(struct fake_client *client, const struct iovec *pieces, s
     return taken == all;
 }
 
+/* A socket that is full takes something again later. */
+static void note_full(struct fake_client *client)
+{
+    bool is_full = client->window_left == 0 && client->drain_after_ms != 0;
+    if (is_full && client->drains_at_ms == 0) {
+        client->drains_at_ms = client->world->now_ms + client->drain_after_ms;
+    }
+}
+
+size_t fake_client_write(struct fake_client *client, const char *data, size_t len)
+{
+    if (client->is_polling || client->window_left == 0) {
+        return 0;
+    }
+    struct iovec piece = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
+    size_t taken;
+    if (!write_once(client, &piece, 1, &taken) && client->write_max == SIZE_MAX) {
+        client->window_left = 0;
+    }
+    note_full(client);
+    return taken;
+}
+
 void fake_client_flush(struct fake_client *client)
 {
     struct eio_session *session = client_session(client->client);
@@ -491,10 +514,7 @@ void fake_client_flush(struct fake_client *client)
             client->window_left = 0;
         }
     }
-    bool is_full = client->window_left == 0 && client->drain_after_ms != 0;
-    if (is_full && client->drains_at_ms == 0) {
-        client->drains_at_ms = client->world->now_ms + client->drain_after_ms;
-    }
+    note_full(client);
 }
 
 void fake_client_drain(struct fake_client *client)

@@ -353,6 +353,12 @@ static void world_flush(void *user, struct client *client)
     fake_client_flush(client_transport(client));
 }
 
+static size_t world_write(void *user, struct client *client, const char *data, size_t len)
+{
+    (void)user;
+    return fake_client_write(client_transport(client), data, len);
+}
+
 static void world_forward(void *user, const struct contract_peer_key *to, struct bytes payload,
                           bool is_last)
 {
@@ -464,6 +470,7 @@ struct fake_gateway *fake_gateway_start(struct fake_world *world, unsigned index
         .query = world_query,
         .publish = world_publish,
         .flush = world_flush,
+        .write = world_write,
         .forward = world_forward,
         .tell = world_tell,
         .wall_ms = world_wall_ms,

@@ -236,6 +236,9 @@ NORETURN void fake_failed(const char *format, ...) PRINTF(1, 2);
 /* What struct hub_world.flush does: hands over what the socket takes. */
 void fake_client_flush(struct fake_client *client);
 
+/* What struct hub_world.write does. */
+size_t fake_client_write(struct fake_client *client, const char *data, size_t len);
+
 /* What world.forward() sent arrives. @is_lost: it did not, and that was found out. */
 void fake_client_on_forward(struct fake_world *world, uint64_t move, struct bytes payload,
                             bool is_lost);

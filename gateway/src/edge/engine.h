@@ -133,6 +133,13 @@ void engine_forward(struct engine *engine, const struct contract_peer_key *to, s
 /* The session of @transport has something to write, or has ended. Once a turn is enough. */
 void engine_flush(struct transport *transport);
 
+/*
+ * Writes @len bytes to the session's WebSocket, past the session, which must be OPEN and have nothing to write. Returns how
+ * many the socket took; 0, too, where there is none, or where it has yet to write something else, or is broken:
+ * engine_flush() sees to that.
+ */
+size_t engine_write(struct transport *transport, const char *data, size_t len);
+
 /* The session's callback on_upgraded: @probe's WebSocket is @transport's. */
 void engine_on_upgraded(struct transport *transport, struct eio_probe *probe);
 

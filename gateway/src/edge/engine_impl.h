@@ -42,17 +42,17 @@ struct transport {
     struct engine *engine;
     struct eio_session *session;
     struct raw_socket socket; /* the WebSocket; not open while polling */
-    struct list link;         /* engine.open, unfinished, leaving or doomed */
     struct poll *get;         /* a GET that waits, while polling */
+    uint32_t leaves_at_ms;    /* of CLOSING and LINGERING; low bits of the clock */
+    uint8_t state;            /* enum transport_state */
+    bool came_from_peer;
+    bool is_unfinished; /* in engine.unfinished */
+    struct list link;   /* engine.open, unfinished, leaving or doomed */
     union {
         struct asked *claim; /* of an upgrade whose WebSocket is at a peer */
         uint64_t
             awaits; /* came_from_peer: number of the request that it came with, while that has more to tell; else 0 */
     };
-    uint32_t leaves_at_ms; /* of CLOSING and LINGERING; low bits of the clock */
-    uint8_t state;         /* enum transport_state */
-    bool came_from_peer;
-    bool is_unfinished; /* in engine.unfinished */
 };
 
 /* There is one for each connection: what an idle one costs is measured (bench/README.md, "idle"). */

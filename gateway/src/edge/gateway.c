@@ -77,6 +77,12 @@ static void world_flush(void *user, struct client *client)
     engine_flush(client_transport(client));
 }
 
+static size_t world_write(void *user, struct client *client, const char *data, size_t len)
+{
+    (void)user;
+    return engine_write(client_transport(client), data, len);
+}
+
 static void world_on_upgraded(void *user, struct client *client, struct eio_probe *probe)
 {
     (void)user;
@@ -451,6 +457,7 @@ static bool start_hub(struct gateway *gateway, struct buf *ret_error)
         .query = world_query,
         .publish = world_publish,
         .flush = world_flush,
+        .write = world_write,
         .on_upgraded = world_on_upgraded,
         .forward = world_forward,
         .tell = world_tell,

@@ -243,6 +243,24 @@ static void flush_websocket(struct transport *transport)
     }
 }
 
+size_t engine_write(struct transport *transport, const char *data, size_t len)
+{
+    bool is_free = transport->state == TRANSPORT_OPEN && transport->socket.is_open &&
+                   !transport->socket.is_blocked && !transport->is_unfinished &&
+                   transport->get == NULL;
+    if (!is_free) {
+        return 0;
+    }
+    struct iovec piece = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
+    size_t written = 0;
+    switch (raw_socket_write(&transport->socket, &piece, 1, &written)) {
+    case RAW_WRITE_DONE: break;
+    case RAW_WRITE_BLOCKED: transport->engine->stats.websockets_blocked++; break;
+    case RAW_WRITE_FAILED: transport_doom(transport); break;
+    }
+    return written;
+}
+
 void transport_begin_websocket(struct transport *transport, h2o_socket_t *socket)
 {
     struct engine *engine = transport->engine;

@@ -1,17 +1,9 @@
 /*
- * client.h - a connection, its members (its places in rooms), and what goes out to it.
- *
- * There is no queue of messages for a connection: a member is a cursor over the room's log. What
- * one write takes is put together when the socket can take it: the session's outbox (small
- * packets), then each member's log from its cursor to the head, then acknowledgements of what has
- * just gone out as the sender's own copy. A socket that took only a part of a frame gets the rest
- * of it from the outbox, which is therefore always first: so no log is held up, and a slow member
- * costs at most one frame.
+ * client.h - a connection, and its members: its places in rooms. What goes out to it is flight.h's.
  *
  * Thread      The loop's.
- * Invariants  1. A member's cursor is the next id it is to be sent; all below was written to the
- * socket whole, was told as a gap, or stands at the front of the outbox.
- *             2. Between eio_session_peek() and eio_session_advance() nothing else of the hub runs.
+ * Invariants  A member's cursor is the next id it is to be sent; all below was written to the socket whole, was told as a
+ *             gap, or stands at the front of the outbox.
  */
 #ifndef PARLEY_HUB_CLIENT_H
 #define PARLEY_HUB_CLIENT_H
@@ -19,16 +11,17 @@
 #include "room.h"
 
 struct client {
-    struct sio_client sio;
+    /* What each delivery looks at comes first, up to sio's outbox and state. */
     void *transport;
-    struct list dirty;     /* hub.dirty_clients, or hub.catching_up */
-    uint32_t number;       /* for logs; low bits */
     uint32_t outbox_noted; /* what its outbox has of hub.outbox_bytes */
-    uint16_t send_count;   /* of all members: without outcome; CLIENT_SENDS_MAX at most */
     uint16_t member_count; /* rooms_per_client_max at most, which is 10,000 at most */
     bool is_catching_up;   /* `dirty` is in hub.catching_up */
     bool is_greedy;        /* in hub.greedy */
-    bool is_settling;      /* it came from another gateway that has yet to settle: hub.settlings */
+    struct sio_client sio;
+    struct list dirty;   /* hub.dirty_clients, or hub.catching_up */
+    uint32_t number;     /* for logs; low bits */
+    uint16_t send_count; /* of all members: without outcome; CLIENT_SENDS_MAX at most */
+    bool is_settling;    /* it came from another gateway that has yet to settle: hub.settlings */
 };
 
 /* What a CONNECT asked for, while it is held. */
@@ -47,20 +40,21 @@ struct join {
 struct page_wait; /* of a member that stands still */
 
 struct member {
+    /* What each delivery looks at comes first, up to wants_own. */
     struct sio_socket socket;
     struct room *room;
-    struct join *join; /* NULL once joined */
-    struct list link;  /* room.joining while held, hub.doomed at the end */
-    uint32_t index;    /* in room.members, once joined */
+    uint64_t cursor;
+    struct list acks; /* COMMITTED sends, waiting for the own copy */
+    uint32_t index;   /* in room.members, once joined */
     uint8_t username_len;
     bool wants_own; /* auth.echo */
     bool
         is_news_due; /* that it resumed its session was told to all, and has not come back from there */
     uint8_t history_count;
-    uint64_t cursor;
+    struct join *join;           /* NULL once joined */
+    struct list link;            /* room.joining while held, hub.doomed at the end */
     struct page_wait *page_wait; /* NULL: it waits for no page */
     struct list sends;           /* without outcome */
-    struct list acks;            /* COMMITTED, waiting for the own copy */
     struct list histories;
     char sid[PID_SID_BYTES];
     char username[];
@@ -108,9 +102,6 @@ void member_cut_cursor(struct member *member, uint64_t first);
 
 /* Tells the member that the ids from..to will not be sent. */
 void member_tell_gap(struct member *member, uint64_t from, uint64_t to, const char *reason);
-
-/* Moves members of @client that stand at ids that are not kept any more, and tells them so. */
-void client_skip_removed(struct client *client);
 
 /* Another connection holds a session of @room now: ours is closed, if we have it and it is not that
  * one. */

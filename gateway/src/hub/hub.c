@@ -1,6 +1,7 @@
 #include "hub.h"
 
 #include "client.h"
+#include "flight.h"
 #include "handover.h"
 #include "hub_impl.h"
 #include "send.h"
@@ -65,8 +66,7 @@ void hub_free(struct hub *hub)
     map_release(&hub->appends);
     map_release(&hub->settlings);
     buf_release(&hub->scratch);
-    buf_release(&hub->flight.acks);
-    free(hub->flight.pieces);
+    flight_release(&hub->flight);
     free(hub->greedy);
     free(hub);
 }
@@ -118,7 +118,9 @@ static void flush_client(struct hub *hub, struct client *client)
 static void prefetch_members(const struct room *room, uint32_t at)
 {
     if (room->member_count - at > PREFETCH_MEMBERS) {
-        __builtin_prefetch(room->members[at + PREFETCH_MEMBERS]);
+        const struct member *member = room->members[at + PREFETCH_MEMBERS];
+        __builtin_prefetch(member);
+        __builtin_prefetch((const char *)member + CACHE_LINE);
         const struct client *client = member_client(room->members[at + PREFETCH_CLIENTS]);
         __builtin_prefetch(client);
         __builtin_prefetch((const char *)client + CACHE_LINE);
@@ -130,12 +132,14 @@ static void prefetch_members(const struct room *room, uint32_t at)
 static void flush_members(struct room *room)
 {
     struct hub *hub = room->hub;
+    struct news news = {0};
     for (; room->news_left > 0 && hub->deliveries_left > 0; hub->deliveries_left--) {
         room->news_left--;
         room->news_at = room->news_at < room->member_count ? room->news_at : 0;
         prefetch_members(room, room->news_at);
-        struct client *client = member_client(room->members[room->news_at++]);
-        if (!client->is_catching_up) {
+        struct member *member = room->members[room->news_at++];
+        struct client *client = member_client(member);
+        if (!client->is_catching_up && !flight_send_news(member, &news)) {
             flush_client(hub, client);
         }
     }

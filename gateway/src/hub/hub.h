@@ -72,6 +72,11 @@ struct hub_world {
     /* @client has something to write, or is to be closed: see eio_session_peek(). Called from
      * hub_flush() only. */
     void (*flush)(void *user, struct client *client);
+    /*
+     * Writes @len bytes to @client's WebSocket, past its session, where that has nothing to write and the socket does not
+     * block. Returns how many the socket took; 0: it has to be flushed. Called from hub_flush() only.
+     */
+    size_t (*write)(void *user, struct client *client, const char *data, size_t len);
     /* @client's session is on @probe's WebSocket now: eio_callbacks.on_upgraded. */
     void (*on_upgraded)(void *user, struct client *client, struct eio_probe *probe);
     /*
