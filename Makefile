@@ -61,7 +61,7 @@ bench-scale: ## 100,000 connections to several gateways
 	@bench/scale
 
 bench-instructions: ## counts instructions of a delivery, an append, …, and compares with what is recorded
-	@scripts/setup run bench
+	@scripts/setup run instructions
 	@bench/instructions
 
 build: ## builds the programs into build/bin

@@ -28,7 +28,7 @@ const COUNTS = [
   {
     name: 'gateway: delivery of a message of 128 bytes to one of 1,000 members',
     program: 'parley-gateway',
-    sizes: [20, 120],
+    sizes: [20, 620],
     each: MEMBERS,
     tolerance: 0.1,
     load: (n) => ['fanout', { members: MEMBERS, messages: n }],
@@ -38,7 +38,7 @@ const COUNTS = [
     program: 'parley-gateway',
     sizes: [100, 2100],
     each: 1,
-    tolerance: 0.03,
+    tolerance: 0.06,
     load: (n) => ['ack', { members: 1, messages: n }],
   },
   {
@@ -46,7 +46,7 @@ const COUNTS = [
     program: 'parley-gateway',
     sizes: [50, 350],
     each: 1,
-    tolerance: 0.1,
+    tolerance: 0.25, // the log drops lines of what happens too often in a second, and so depends on how fast it goes
     load: (n) => ['recovery', { members: n + 1, missed: RETURNS_MISSED }],
   },
   {
@@ -54,7 +54,7 @@ const COUNTS = [
     program: 'parley-store',
     sizes: [100, 4100],
     each: 1,
-    tolerance: 0.03,
+    tolerance: 0.06,
     load: (n) => [null, { gateways: 1, batch: 1, messages: n }],
   },
   {
@@ -62,13 +62,16 @@ const COUNTS = [
     program: 'parley-store',
     sizes: [1000, 21_000],
     each: 1,
-    tolerance: 0.03,
+    tolerance: 0.06,
     load: (n) => [null, { gateways: 1, batch: 100, messages: n }],
   },
 ];
 
-/** nats.c tries a lock many times before it waits for it: that depends on what else runs, and is not counted. */
-const SPINNING = /:(pthread_mutex_trylock|natsMutex_Lock)\b/;
+/**
+ * What depends on what else runs is not counted: nats.c tries a lock many times before it waits for it, and a gateway that is
+ * ended soon stops compressing its files.
+ */
+const NOT_COUNTED = /:(pthread_mutex_trylock|natsMutex_Lock)\b|\/libz\.so/;
 
 /** Instructions of a run that has ended, as callgrind wrote them. */
 function countIn(file) {
@@ -79,7 +82,7 @@ function countIn(file) {
     if (name === undefined) continue;
     const instructions = Number(number.replaceAll(',', ''));
     if (name.startsWith('PROGRAM TOTALS')) count = instructions;
-    else if (SPINNING.test(name)) count -= instructions;
+    else if (NOT_COUNTED.test(name)) count -= instructions;
   }
   if (Number.isNaN(count)) throw new Error(`callgrind_annotate told nothing of ${file}`);
   return count;
