@@ -257,6 +257,7 @@ static void send_append(struct room *room, uint64_t now_ms)
     struct contract_new_message messages[APPEND_MESSAGES_MAX];
     size_t count = 0;
     LIST_EACH (node, &room->batch) {
+        ASSERT(count < APPEND_MESSAGES_MAX);
         messages[count++] = send_message(CONTAINER_OF(node, struct send, of_room));
     }
     struct contract_append append = {
