@@ -24,10 +24,28 @@ static size_t character_length(struct bytes text)
     return is_overlong || is_surrogate || is_beyond ? 0 : len;
 }
 
+/* Whether @text begins with eight ASCII characters, none of them U+0000: nearly all texts are made of them. */
+static bool begins_with_plain_word(struct bytes text)
+{
+    uint64_t word;
+    if (text.len < sizeof(word)) {
+        return false;
+    }
+    memcpy(&word, text.data, sizeof(word));
+    uint64_t borrows =
+        word - UINT64_C(0x0101010101010101); /* into the high bit of a byte that is 0 */
+    return ((word | borrows) & UINT64_C(0x8080808080808080)) == 0;
+}
+
 bool text_is_storable(struct bytes text, size_t *ret_chars)
 {
     size_t chars = 0;
     while (text.len > 0) {
+        if (begins_with_plain_word(text)) {
+            text = bytes_skip(text, sizeof(uint64_t));
+            chars += sizeof(uint64_t);
+            continue;
+        }
         size_t len = character_length(text);
         if (len == 0) {
             return false;

@@ -128,6 +128,32 @@ static void text_that_postgres_can_hold_is_told_from_what_it_cannot(void **state
     }
 }
 
+static void one_bad_byte_is_found_wherever_it_stands(void **state)
+{
+    (void)state;
+    static const char bad[] = {0, '\x80', '\xff'};
+    char text[24];
+    size_t chars = 0;
+    memset(text, 'x', sizeof(text));
+    assert_true(text_is_storable(bytes_of(text, sizeof(text)), &chars));
+    assert_int_equal(chars, sizeof(text));
+    for (size_t at = 0; at < sizeof(text); at++) {
+        for (size_t i = 0; i < sizeof(bad); i++) {
+            text[at] = bad[i];
+            assert_false(text_is_storable(bytes_of(text, sizeof(text)), &chars));
+        }
+        text[at] = 1;
+        assert_true(text_is_storable(bytes_of(text, sizeof(text)), &chars));
+        text[at] = 'x';
+    }
+    for (size_t at = 0; at + 2 <= sizeof(text); at++) {
+        memcpy(text + at, "\xc3\xa4", 2);
+        assert_true(text_is_storable(bytes_of(text, sizeof(text)), &chars));
+        assert_int_equal(chars, sizeof(text) - 1);
+        memcpy(text + at, "xx", 2);
+    }
+}
+
 static struct contract_new_message a_message(void)
 {
     return (struct contract_new_message){BYTES("ann"), BYTES("s"), BYTES("c"), BYTES("x")};
@@ -390,6 +416,7 @@ int main(void)
         cmocka_unit_test(an_owner_has_a_quarter_of_the_queue_and_others_the_rest),
         cmocka_unit_test(a_closed_queue_gives_what_it_has_and_takes_nothing),
         cmocka_unit_test(text_that_postgres_can_hold_is_told_from_what_it_cannot),
+        cmocka_unit_test(one_bad_byte_is_found_wherever_it_stands),
         cmocka_unit_test(a_message_is_refused_one_past_each_limit),
         cmocka_unit_test(shards_are_one_range),
         cmocka_unit_test(passwords_of_nats_are_not_shown),
