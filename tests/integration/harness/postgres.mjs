@@ -130,7 +130,7 @@ export class Postgres {
 
     /** Freezes every process of the server: connections stay open and answer nothing. */
     async pause() {
-        for (const pid of await this.#pids()) process.kill(pid, 'SIGSTOP');
+        await this.#signalAll('SIGSTOP');
     }
 
     async resume() {
@@ -235,11 +235,15 @@ export class Postgres {
     }
 
     async #resumeAll() {
-        if (!this.child.isRunning) return;
+        if (this.child.isRunning) await this.#signalAll('SIGCONT');
+    }
+
+    async #signalAll(signal) {
         for (const pid of await this.#pids()) {
             try {
-                process.kill(pid, 'SIGCONT');
-            } catch {
+                process.kill(pid, signal);
+            } catch (error) {
+                if (error.code !== 'ESRCH') throw error;
                 // It has ended since it was listed.
             }
         }
