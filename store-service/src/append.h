@@ -1,7 +1,7 @@
 /*
  * append.h - what a write lane does: group commit.
  *
- * All requests that wait are one transaction, sent as one statement, parley_append() (migrations/0004_heads.sql), so
+ * All requests that wait are one transaction, sent as one statement, parley_append() (migrations/0006_insert_first.sql), so
  * that a store that freezes holds no lock between two statements. After the commit, all that the requests name is
  * published to its room, and then they are answered; in the order of the commits, since a room has one lane in a process.
  * What an earlier transaction had stored is published again: whoever made that one may have died before it did. Only so
