@@ -59,12 +59,16 @@ export default {
       );
     }
     const all = { ...ECHO.options, ...bench.timed };
+    const bare = (joined) => bench.bare(`${ECHO.name}, joined ${joined}`, 'ack', all, { echo: 'on', joined });
+    // An echo in the sense of the goal reads a message and writes its answer; the other one is told beside it.
     const pairs = await bench.pairs(
       () => bench.gateway(ECHO.name, 'ack', all),
-      () => bench.bare(ECHO.name, 'ack', all, { echo: 'on' }),
+      () => bare('off'),
     );
+    const joined = await bench.times(() => bare('on'), Math.min(bench.rounds, 3));
     rows.push(row(`Parley: ${ECHO.name}`, pairs.map(([run]) => run)));
     rows.push(row(`bare echo: ${ECHO.name}`, pairs.map(([, run]) => run)));
+    rows.push(row('the same, which joins the answers to what it has read into one write', joined));
     goals.push(
       goal(
         'acknowledgements per gateway CPU s, 100 senders in rooms of their own, 8 in flight each',
