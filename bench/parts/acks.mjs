@@ -9,6 +9,9 @@ const SHAPES = [
   { name: '100 × 8, all get everything', options: { members: 100, window: 8 } },
 ];
 
+/** Nothing is joined, and nobody else is there: what a message costs at most. */
+const APART = { name: '100 × 1, a room each', options: { members: 100, window: 1, rooms: 100 } };
+
 /** A message in, an acknowledgement out, and nothing else. */
 const ECHO = { name: '100 × 8, a room each, no echo', options: { members: 100, window: 8, rooms: 100, echo: 'off' } };
 
@@ -58,6 +61,11 @@ export default {
         ),
       );
     }
+    const apart = await bench.times(
+      () => bench.gateway(APART.name, 'ack', { ...APART.options, ...bench.timed }),
+      Math.min(bench.rounds, 3),
+    );
+    rows.push(row(`Parley: ${APART.name}`, apart));
     const all = { ...ECHO.options, ...bench.timed };
     const bare = (joined) => bench.bare(`${ECHO.name}, joined ${joined}`, 'ack', all, { echo: 'on', joined });
     // An echo in the sense of the goal reads a message and writes its answer; the other one is told beside it.
