@@ -147,10 +147,11 @@ static void one_bad_byte_is_found_wherever_it_stands(void **state)
         text[at] = 'x';
     }
     for (size_t at = 0; at + 2 <= sizeof(text); at++) {
-        memcpy(text + at, "\xc3\xa4", 2);
+        text[at] = '\xc3';
+        text[at + 1] = '\xa4';
         assert_true(text_is_storable(bytes_of(text, sizeof(text)), &chars));
         assert_int_equal(chars, sizeof(text) - 1);
-        memcpy(text + at, "xx", 2);
+        text[at] = text[at + 1] = 'x';
     }
 }
 
