@@ -172,8 +172,11 @@ static void compress(struct asset *asset)
         return;
     }
     http_gzip(buf_bytes(&asset->content), COMPRESS_LEVEL_BEST, &asset->gzipped);
-    bool pays = asset->gzipped.len < asset->content.len;
-    atomic_store(&asset->has_gzipped, pays);
+    if (asset->gzipped.len < asset->content.len) {
+        atomic_store(&asset->has_gzipped, true);
+    } else {
+        buf_release(&asset->gzipped);
+    }
 }
 
 static void *run_compressor(void *user)
