@@ -2,23 +2,43 @@
  * composer.js - where a message is written.
  *
  * Enter sends and Shift+Enter breaks the line; on a touch screen, whose keyboard has one Enter key alone, Enter breaks
- * the line and the button sends. The field grows with the text, up to what style.css allows.
+ * the line and the button sends. The field grows with the text, up to what style.css allows. What is half written is kept
+ * for each room.
+ */
+import { load, save } from './storage.js';
+import { t } from './strings.js';
+
+/** The longest text that a gateway takes by default (CONTENT_BYTES_MAX), in UTF-8. */
+const BYTES_MAX = 16 * 1024;
+
+/** The counter appears when no more is left than this. */
+const BYTES_NEAR = 1024;
+
+/**
+ * @typedef {object} ComposerParts
+ * @property {HTMLFormElement} form
+ * @property {HTMLTextAreaElement} field
+ * @property {HTMLElement} counter
+ *
+ * @typedef {object} ComposerListeners
+ * @property {(content: string) => void} onSend  gets the text as it was written, never blank
+ * @property {(hasText: boolean) => void} onInput
  */
 
 export class Composer {
   /**
-   * @param {HTMLFormElement} form
-   * @param {HTMLTextAreaElement} field
-   * @param {(content: string) => void} onSend gets the text as it was written, never blank
+   * @param {ComposerParts} parts
+   * @param {ComposerListeners} listeners
    */
-  constructor(form, field, onSend) {
+  constructor({ form, field, counter }, listeners) {
     this.#field = field;
+    this.#counter = counter;
     form.addEventListener('submit', (event) => {
       event.preventDefault();
       const content = field.value;
-      if (content.trim() === '') return;
+      if (content.trim() === '' || this.#bytesLeft() < 0) return;
       this.#set('');
-      onSend(content);
+      listeners.onSend(content);
       field.focus();
     });
     field.addEventListener('keydown', (event) => {
@@ -26,11 +46,28 @@ export class Composer {
       event.preventDefault();
       form.requestSubmit();
     });
-    field.addEventListener('input', () => this.#fit());
+    field.addEventListener('input', () => {
+      this.#fit();
+      listeners.onInput(field.value.trim() !== '');
+    });
   }
 
   /** @type {HTMLTextAreaElement} */
   #field;
+  /** @type {HTMLElement} */
+  #counter;
+  #room = '';
+
+  /**
+   * Writes in another room, going on with what was begun there.
+   *
+   * @param {string} room
+   */
+  switchTo(room) {
+    this.#room = room;
+    this.#field.placeholder = t.writeIn(room);
+    this.#set(load(`draft.${room}`) ?? '');
+  }
 
   /**
    * Puts a text back for editing, in front of what has been written since.
@@ -48,6 +85,10 @@ export class Composer {
     this.#field.focus();
   }
 
+  #bytesLeft() {
+    return BYTES_MAX - new TextEncoder().encode(this.#field.value).length;
+  }
+
   /** @param {string} content */
   #set(content) {
     this.#field.value = content;
@@ -56,9 +97,16 @@ export class Composer {
 
   #fit() {
     const field = this.#field;
+    save(`draft.${this.#room}`, field.value);
     field.style.height = 'auto';
     const borders = field.offsetHeight - field.clientHeight;
     field.style.height = `${field.scrollHeight + borders}px`;
+
+    const left = field.value.length * 3 < BYTES_MAX - BYTES_NEAR ? BYTES_MAX : this.#bytesLeft();
+    this.#counter.hidden = left > BYTES_NEAR;
+    this.#counter.textContent = left < 0 ? t.bytesOver(-left) : t.bytesLeft(left);
+    this.#counter.toggleAttribute('data-over', left < 0);
+    field.setAttribute('aria-invalid', String(left < 0));
   }
 }
 

@@ -1,57 +1,126 @@
 /**
- * main.js - puts the page together: finds the elements, opens the room, and leads what happens in one to the other.
+ * main.js - puts the page together: finds the elements, enters the rooms, and leads what happens in one part to the others.
  *
- * The room is named by the address: ?room=name or #name; without either it is the lobby.
+ * The address names the room that is shown: /r/<room>; / is the lobby.
  */
-import { io } from '/socket.io/socket.io.esm.min.js';
-import { Chat, LOBBY } from './chat.js';
+import { Manager } from './socket.io/socket.io.esm.min.js';
+import { Chat, ROOMS_MAX } from './chat.js';
 import { Composer } from './composer.js';
-import { OwnMessages, loadName, newClientId, saveName } from './identity.js';
-import { MessageList } from './message-list.js';
-
-/** @type {Record<import('./chat.js').ConnectionState, string>} */
-const CONNECTION_TEXTS = {
-  connecting: 'Connecting…',
-  connected: 'Connected',
-  recovered: 'Recovered, caught up',
-  offline: 'Offline',
-};
-
-/** What a gateway calls those who give no name. */
-const NAMELESS = 'anonymous';
+import { ConnectionView } from './connection-view.js';
+import { DraftStore } from './draft-store.js';
+import { createPart, hue, initial } from './message-item.js';
+import { MessageView } from './message-view.js';
+import { showUnread, tellElsewhere } from './notify.js';
+import { LOBBY, isRoomName } from './room.js';
+import { RoomList } from './room-list.js';
+import { bindSettings, reloadSettings } from './settings.js';
+import { load, loadJson, save, saveJson, watch } from './storage.js';
+import { language, t, translate } from './strings.js';
+import { Tabs } from './tabs.js';
 
 const NAME_CHARACTERS_MAX = 32;
 
-const connectionElement = element('connection', HTMLElement);
-const troubleElement = element('trouble', HTMLElement);
-const troubleText = element('trouble-text', HTMLElement);
-const reconnectButton = element('reconnect', HTMLElement);
+/** A screen reader is told of messages at most so often, of several at once. */
+const ANNOUNCE_MS = 1500;
+
+const TOAST_MS = 4000;
+
+const SAVE_MS = 250;
+
+/** @typedef {import('./room.js').Room} Room */
+
+document.documentElement.lang = language;
+translate(document);
+
 const nameField = element('username', HTMLInputElement);
+const peopleButton = element('people', HTMLButtonElement);
+const roomsButton = element('open-rooms', HTMLButtonElement);
+const stage = element('stage', HTMLElement);
+nameField.value = load('name') ?? '';
 
-const room = roomOfAddress();
-const own = new OwnMessages(room);
-nameField.value = loadName();
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let saving;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let toasting;
+let isRefreshDue = false;
+/** Messages that a screen reader was not told of yet. @type {import('./timeline.js').Message[]} */
+let unannounced = [];
 
-const chat = new Chat(io, room, nameField.value, {
-  onConnection: showConnection,
-  onMessage(message) {
-    if (message.isDraft) own.add(message.offset);
-    list.addMessage(message, message.isDraft || own.has(message.offset));
+/** The room on the screen. */
+let current = /** @type {Room} */ (/** @type {unknown} */ (null));
+
+const chat = new Chat(Manager, nameField.value, await DraftStore.open(), {
+  onConnection: () => refresh(),
+  onState(room) {
+    if (room !== current) return;
+    refresh();
+    view.refresh();
   },
-  onDraft: (draft) => list.updateDraft(draft),
-  onGap: (gap) => list.addRemark(describeGap(gap)),
-  onNotice: (text) => list.addRemark(text),
+  onSummary(room) {
+    refresh();
+    saveRoomsSoon();
+    if (room.newest) tabs.tell({ room: room.name, head: room.head, message: room.newest });
+  },
+  onMessage: (room, message) => onMessage(room, message),
+  onTimeline(room, change) {
+    if (room === current) view.update(change);
+  },
+  onDraft(room, draft) {
+    if (room === current) view.updateDraft(draft);
+  },
+  onPeople(room) {
+    if (room === current) showPeople();
+  },
+  onSettled: (room) => onSettled(room),
+  onNotice: (_, text) => toast(text),
 });
 
-const list = new MessageList(
+const connection = new ConnectionView(
+  {
+    word: element('connection', HTMLElement),
+    banner: element('trouble', HTMLElement),
+    text: element('trouble-text', HTMLElement),
+    when: element('trouble-when', HTMLElement),
+    retry: element('reconnect', HTMLElement),
+    panel: element('details-dialog', HTMLDialogElement),
+    detail: (name) => element(`detail-${name}`, HTMLElement),
+  },
+  chat,
+);
+
+const composer = new Composer(
+  {
+    form: element('composer', HTMLFormElement),
+    field: element('content', HTMLTextAreaElement),
+    counter: element('counter', HTMLElement),
+  },
+  {
+    onSend(content) {
+      takeName(nameField.value);
+      current.say(content, nameField.value);
+      current.markRead(current.head);
+      view.markUnread();
+      view.goToEnd();
+      if (chat.wouldLose) addEventListener('beforeunload', onLeaving);
+    },
+    onInput: (hasText) => current.tellTyping(hasText),
+  },
+);
+
+const view = new MessageView(
   {
     list: element('messages', HTMLOListElement),
     scroller: element('scroller', HTMLElement),
+    top: element('top', HTMLElement),
+    topText: element('top-text', HTMLElement),
+    topRetry: element('top-retry', HTMLElement),
     empty: element('empty', HTMLElement),
     newer: element('newer', HTMLElement),
+    unread: element('unread', HTMLElement),
   },
   {
-    onRetry: (clientId) => chat.retry(clientId),
+    onSeen: () => markSeen(),
+    onRetry: (clientId) => current.retry(clientId),
     onDiscard: (clientId) => void discard(clientId),
     onEdit(clientId) {
       const draft = discard(clientId);
@@ -60,102 +129,48 @@ const list = new MessageList(
   },
 );
 
-const composer = new Composer(
-  element('composer', HTMLFormElement),
-  element('content', HTMLTextAreaElement),
-  (content) => {
-    takeName();
-    const draft = chat.say(newClientId(), content);
-    list.addDraft(draft, nameField.value || NAMELESS);
-    watchLeaving();
+const list = new RoomList(element('room-list', HTMLUListElement), addressOf, (name) => goTo(name));
+
+for (const { name, lastRead } of storedRooms()) chat.add(name, lastRead);
+current = roomCalled(roomOfAddress() ?? LOBBY);
+
+const tabs = new Tabs({
+  onLead: () => chat.rooms.forEach((room) => chat.enter(room)),
+  onSummary({ room: name, head, message }) {
+    const room = chat.room(name);
+    if (!room) return;
+    room.summary = { head, message };
+    refresh();
   },
-);
-
-element('room', HTMLElement).textContent = room;
-document.title = `${room} · Parley`;
-
-reconnectButton.addEventListener('click', () => chat.reconnect());
-window.addEventListener('online', () => chat.reconnect());
-window.addEventListener('hashchange', () => location.reload());
-
-nameField.addEventListener('change', takeName);
-nameField.addEventListener('keydown', (event) => {
-  if (event.key !== 'Enter' || event.isComposing) return;
-  event.preventDefault(); /* in a form, Enter would send the message */
-  takeName();
-  composer.focus();
+  onAsked() {
+    for (const { name, head, newest } of chat.rooms) if (newest) tabs.tell({ room: name, head, message: newest });
+  },
 });
 
+bindFrame();
+showRoom(current);
 /* On a touch screen the focus would bring up the keyboard before anyone has asked for it. */
 if (!matchMedia('(pointer: coarse)').matches) {
   if (nameField.value) composer.focus();
   else nameField.focus();
 }
+/* An improvement, that the page does without where there are none (plain HTTP, private windows). */
+registerWorker();
 
-chat.open();
-
-/** Takes over the name as it stands in its field. */
-function takeName() {
-  const name = [...nameField.value.trim()].slice(0, NAME_CHARACTERS_MAX).join('');
-  nameField.value = name;
-  saveName(name);
-  chat.rename(name);
-}
-
-/** @param {string} clientId */
-function discard(clientId) {
-  const draft = chat.discard(clientId);
-  if (draft) list.removeDraft(clientId);
-  return draft;
-}
+/* --- rooms --------------------------------------------------------------------------------------------------------- */
 
 /**
- * @param {import('./chat.js').ConnectionState} state
- * @param {string} reason
- */
-function showConnection(state, reason) {
-  connectionElement.dataset.state = state;
-  setText(connectionElement, CONNECTION_TEXTS[state]);
-  troubleElement.hidden = state !== 'offline';
-  reconnectButton.hidden = !chat.canReconnect;
-  setText(troubleText, reason);
-  if (state === 'connected' || state === 'recovered') list.settle();
-}
-
-/**
- * Sets a text that screen readers announce, unless it says so already: each failed attempt to connect comes by here.
+ * The room that an address names: /r/<room>, / for the lobby; ?room= and # as in links of earlier versions.
  *
- * @param {HTMLElement} target
- * @param {string} text
+ * @returns {string | null} null where it names none that can be
  */
-function setText(target, text) {
-  if (target.textContent !== text) target.textContent = text;
-}
-
-/** @param {import('./chat.js').Gap} gap */
-function describeGap({ from, to, reason }) {
-  if (reason === 'epoch') return 'This room was restored from a backup. Its latest messages may be missing.';
-  const count = to - from + 1;
-  return count === 1 ? 'One message is not shown here.' : `${count.toLocaleString()} messages are not shown here.`;
-}
-
-/**
- * From the first message on, asks before the page is left while something is not sent. Not earlier: a page that listens
- * to beforeunload may be kept out of the browser's back/forward cache.
- */
-function watchLeaving() {
-  window.addEventListener('beforeunload', onLeaving);
-}
-
-/** @param {BeforeUnloadEvent} event */
-function onLeaving(event) {
-  if (chat.hasUnsent) event.preventDefault();
-}
-
-/** The room that the address names. */
 function roomOfAddress() {
-  const name = new URLSearchParams(location.search).get('room') || decode(location.hash.slice(1));
-  return name || LOBBY;
+  const { pathname, searchParams, hash } = new URL(location.href);
+  const path = /^\/r\/([^/]+)\/?$/.exec(pathname)?.[1];
+  const name = decode(path ?? searchParams.get('room') ?? hash.slice(1)) || LOBBY;
+  if (isRoomName(name)) return name;
+  setTimeout(() => toast(t.cannotBeRoom(name)));
+  return null;
 }
 
 /** @param {string} text */
@@ -165,6 +180,341 @@ function decode(text) {
   } catch {
     return text;
   }
+}
+
+/** @param {string} name */
+function addressOf(name) {
+  return name === LOBBY ? '/' : `/r/${encodeURIComponent(name)}`;
+}
+
+/** @returns {{ name: string, lastRead: number | null }[]} */
+function storedRooms() {
+  const stored = loadJson('rooms');
+  return (Array.isArray(stored) ? stored : [])
+    .filter((room) => isRoomName(String(room?.name)))
+    .slice(0, ROOMS_MAX)
+    .map((room) => ({ name: String(room.name), lastRead: Number.isFinite(room.lastRead) ? room.lastRead : null }));
+}
+
+function saveRooms() {
+  clearTimeout(saving);
+  saving = undefined;
+  saveJson('rooms', chat.rooms.map(({ name, lastRead }) => ({ name, lastRead })));
+}
+
+/** What is read changes with every message. */
+function saveRoomsSoon() {
+  saving ??= setTimeout(saveRooms, SAVE_MS);
+}
+
+/**
+ * The room of a name, which one is in from now on.
+ *
+ * @param {string} name
+ */
+function roomCalled(name) {
+  const known = chat.room(name);
+  if (known) return known;
+  const room = chat.add(name, null);
+  saveRooms();
+  return room;
+}
+
+/**
+ * Shows another room.
+ *
+ * @param {string} name
+ * @param {{ isBack?: boolean }} [how] the browser has gone there by itself
+ */
+function goTo(name, { isBack = false } = {}) {
+  if (!chat.room(name) && chat.rooms.length >= ROOMS_MAX) {
+    toast(t.tooManyRooms(ROOMS_MAX));
+    return;
+  }
+  closeRooms();
+  if (!isBack) history.pushState(null, '', addressOf(name));
+  if (name === current.name) return;
+  current.tellTyping(false);
+  current = roomCalled(name);
+  showRoom(current);
+  if (!matchMedia('(pointer: coarse)').matches) composer.focus();
+}
+
+/** @param {Room} room */
+function showRoom(room) {
+  if (location.pathname + location.search + location.hash !== addressOf(room.name)) {
+    history.replaceState(null, '', addressOf(room.name));
+  }
+  element('room', HTMLElement).textContent = room.name;
+  composer.switchTo(room.name);
+  view.show(room);
+  chat.enter(room);
+  markSeen();
+  showPeople();
+  refresh();
+}
+
+function leave() {
+  const { name } = current;
+  save(`draft.${name}`, '');
+  chat.leave(current);
+  const [next] = chat.rooms;
+  current = roomCalled(next?.name ?? LOBBY);
+  history.pushState(null, '', addressOf(current.name));
+  showRoom(current);
+  saveRooms();
+  toast(t.left(name));
+}
+
+/* --- what happens -------------------------------------------------------------------------------------------------- */
+
+/**
+ * @param {Room} room
+ * @param {import('./timeline.js').Message} message
+ */
+function onMessage(room, message) {
+  if (room === current) markSeen();
+  if (!room.isSettled || message.isOwn) return;
+  if (room === current && document.visibilityState === 'visible') announce(message);
+  else if (tabs.isLeader || room === current) tellElsewhere(room.name, message, () => goTo(room.name));
+}
+
+/** @param {Room} room */
+function onSettled(room) {
+  if (room !== current) return;
+  view.settle();
+  markSeen();
+  if (room.caughtUp > 0) toast(t.caughtUp(room.caughtUp));
+}
+
+/** What is at the end of the room on the screen counts as read, while anybody can look at it. */
+function markSeen() {
+  const canBeSeen = document.visibilityState === 'visible' && view.isAtEnd && !current.isCatchingUp;
+  if (canBeSeen) current.markRead(current.head);
+}
+
+/** Everything around the messages; once a frame, however much has happened. */
+function refresh() {
+  if (isRefreshDue) return;
+  isRefreshDue = true;
+  queueMicrotask(() => {
+    isRefreshDue = false;
+    connection.show(current);
+    list.show(chat.rooms, current);
+    const unread = chat.rooms.reduce((sum, room) => sum + room.unread, 0);
+    const elsewhere = unread - current.unread;
+    showUnread(current.name, unread);
+    element('rooms-dot', HTMLElement).hidden = elsewhere === 0;
+    roomsButton.setAttribute('aria-label', elsewhere === 0 ? t.openRooms : t.openRoomsUnread(elsewhere));
+  });
+}
+
+function showPeople() {
+  const { people, typing } = current;
+  peopleButton.hidden = people === null;
+  peopleButton.textContent = people === null ? '' : t.people(people.count);
+  const line = typing.users.length === 0 ? '' : t.typing(typing.users, typing.more);
+  element('typing', HTMLElement).textContent = line;
+
+  const many = element('people-many', HTMLElement);
+  many.hidden = people === null || people.names !== null;
+  many.textContent = people === null ? '' : t.peopleTooMany(people.count);
+  element('people-list', HTMLUListElement).replaceChildren(
+    ...(people?.names ?? []).map((name) => {
+      const item = document.createElement('li');
+      const avatar = createPart('span', 'avatar');
+      avatar.textContent = initial(name);
+      avatar.dataset.hue = String(hue(name));
+      avatar.setAttribute('aria-hidden', 'true');
+      const text = document.createElement('span');
+      text.dir = 'auto';
+      text.textContent = name;
+      item.append(avatar, text);
+      return item;
+    }),
+  );
+}
+
+/** @param {import('./timeline.js').Message} message */
+function announce(message) {
+  unannounced.push(message);
+  if (unannounced.length > 1) return;
+  setTimeout(() => {
+    const [only] = unannounced;
+    const text = unannounced.length === 1 && only ? t.said(only.author, only.content) : t.newMessages(unannounced.length);
+    element('announcer', HTMLElement).textContent = text;
+    unannounced = [];
+  }, ANNOUNCE_MS);
+}
+
+/** @param {string} text */
+function toast(text) {
+  const line = element('toast', HTMLElement);
+  line.textContent = text;
+  clearTimeout(toasting);
+  toasting = setTimeout(() => (line.textContent = ''), TOAST_MS);
+}
+
+/* --- what people do ------------------------------------------------------------------------------------------------ */
+
+/** @param {string} wanted */
+function takeName(wanted) {
+  const name = [...wanted.trim()].slice(0, NAME_CHARACTERS_MAX).join('');
+  nameField.value = name;
+  save('name', name);
+  chat.rename(name);
+}
+
+/** @param {string} clientId */
+function discard(clientId) {
+  const draft = current.outbox.discard(clientId);
+  if (draft) view.updateDraft(draft);
+  return draft;
+}
+
+/** @param {BeforeUnloadEvent} event */
+function onLeaving(event) {
+  if (chat.wouldLose) event.preventDefault();
+}
+
+function openRooms() {
+  document.body.toggleAttribute('data-rooms', true);
+  roomsButton.setAttribute('aria-expanded', 'true');
+  stage.inert = true;
+  element('close-rooms', HTMLElement).focus();
+}
+
+function closeRooms() {
+  if (!document.body.hasAttribute('data-rooms')) return;
+  document.body.removeAttribute('data-rooms');
+  roomsButton.setAttribute('aria-expanded', 'false');
+  stage.inert = false;
+  roomsButton.focus();
+}
+
+async function copyLink() {
+  const link = new URL(addressOf(current.name), location.href).href;
+  try {
+    await navigator.clipboard.writeText(link);
+    toast(t.linkCopied);
+  } catch {
+    toast(t.linkIs(link));
+  }
+}
+
+function bindFrame() {
+  nameField.addEventListener('change', () => takeName(nameField.value));
+  nameField.addEventListener('keydown', (event) => {
+    if (event.key !== 'Enter' || event.isComposing) return;
+    event.preventDefault(); /* in a form, Enter would send the message */
+    takeName(nameField.value);
+    composer.focus();
+  });
+
+  roomsButton.addEventListener('click', openRooms);
+  element('close-rooms', HTMLElement).addEventListener('click', closeRooms);
+  element('copy-link', HTMLElement).addEventListener('click', () => void copyLink());
+  element('leave', HTMLElement).addEventListener('click', leave);
+  peopleButton.addEventListener('click', () => element('people-dialog', HTMLDialogElement).showModal());
+  for (const button of document.querySelectorAll('[data-close]')) {
+    button.addEventListener('click', () => button.closest('dialog')?.close());
+  }
+  bindJoin();
+
+  const fillSettings = bindSettings(
+    element('settings-form', HTMLFormElement),
+    element('notify-denied', HTMLElement),
+    takeName,
+  );
+  element('open-settings', HTMLElement).addEventListener('click', () => {
+    fillSettings(nameField.value);
+    element('settings-dialog', HTMLDialogElement).showModal();
+  });
+
+  addEventListener('keydown', (event) => {
+    if (event.key === 'Escape') closeRooms();
+  });
+  addEventListener('popstate', () => goTo(roomOfAddress() ?? LOBBY, { isBack: true }));
+  addEventListener('online', () => chat.reconnect());
+  addEventListener('offline', refresh);
+  document.addEventListener('visibilitychange', () => {
+    if (document.visibilityState !== 'visible') return;
+    chat.reconnect();
+    view.markUnread();
+    markSeen();
+    for (const room of chat.rooms) void room.restoreDrafts();
+  });
+  addEventListener('pagehide', saveRooms);
+  watch(onOtherTab);
+}
+
+function bindJoin() {
+  const dialog = element('join-dialog', HTMLDialogElement);
+  const form = element('join-form', HTMLFormElement);
+  const field = /** @type {HTMLInputElement} */ (form.elements.namedItem('room'));
+  const wrong = element('join-wrong', HTMLElement);
+  element('open-join', HTMLElement).addEventListener('click', () => {
+    form.reset();
+    wrong.hidden = true;
+    field.setAttribute('aria-invalid', 'false');
+    dialog.showModal();
+    field.focus();
+  });
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    const name = roomOfInput(field.value.trim());
+    const isGood = isRoomName(name);
+    wrong.hidden = isGood;
+    wrong.textContent = isGood ? '' : t.roomNameInvalid;
+    field.setAttribute('aria-invalid', String(!isGood));
+    if (!isGood) return;
+    dialog.close();
+    goTo(name);
+  });
+}
+
+/**
+ * What somebody enters to join: a name, or a link to a room of this server.
+ *
+ * @param {string} text
+ */
+function roomOfInput(text) {
+  const path = text.startsWith(location.origin) ? text.slice(location.origin.length) : text;
+  return path === '/' ? LOBBY : decode(path.replace(/^\/r\//, ''));
+}
+
+/**
+ * Another tab of this browser has changed something that is kept.
+ *
+ * @param {string} key
+ */
+function onOtherTab(key) {
+  if (key === 'settings') {
+    reloadSettings();
+  } else if (key === 'name') {
+    nameField.value = load('name') ?? '';
+    chat.rename(nameField.value);
+  } else if (key === 'rooms') {
+    const stored = storedRooms();
+    for (const room of chat.rooms) {
+      if (room !== current && !stored.some(({ name }) => name === room.name)) chat.leave(room);
+    }
+    for (const { name, lastRead } of stored) {
+      const room = chat.room(name);
+      if (room && lastRead !== null) room.markRead(lastRead);
+      else if (!room) chat.add(name, lastRead);
+    }
+    if (tabs.isLeader) chat.rooms.forEach((room) => chat.enter(room));
+    refresh();
+  }
+}
+
+function registerWorker() {
+  /* Trusted Types: the one address that the page hands to the browser as a script. */
+  const policy = /** @type {any} */ (globalThis).trustedTypes?.createPolicy('parley', {
+    createScriptURL: () => '/sw.js',
+  });
+  navigator.serviceWorker?.register(policy?.createScriptURL('') ?? '/sw.js').catch(() => {});
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * outbox.js - what this person has written and the room has not shown yet.
+ * outbox.js - what this person has written in one room and the room has not shown yet.
  *
  * Invariants
  *   1. One draft is in flight at a time. So drafts reach the room in the order in which they were written, whatever
@@ -8,6 +8,7 @@
  *      safe, also when it is not known whether the first time succeeded.
  *   3. Every draft ends where the person can see it: sent, or failed with a reason. While there is no connection it
  *      stays "sending": that wait has no end of its own.
+ *   4. What is not known to be stored is kept (links.keep), and taken up again by restore() on the next page.
  */
 
 /** Times that a draft is sent over a living connection before the person is asked what to do. */
@@ -24,11 +25,13 @@ const PERMANENT_CODES = new Set(['invalid_message', 'too_large', 'forbidden']);
  *
  * @typedef {object} Draft
  * @property {string} clientId
+ * @property {string} author    the name it was written under
  * @property {string} content
+ * @property {number} order     ascending in the order of writing
  * @property {DraftState} state
  * @property {number} attempts  since it was written, or since "try again"
  * @property {boolean} wasSent  at least once, so that the room may have it
- * @property {string} id        the room's id for it; empty until acknowledged
+ * @property {number} id        the room's id for it; 0 until acknowledged
  * @property {string} reason    why it failed; empty unless it did
  * @property {boolean} hopeless the same text would fail again
  *
@@ -43,6 +46,9 @@ const PERMANENT_CODES = new Set(['invalid_message', 'too_large', 'forbidden']);
  *   once the attempt is over.
  * @property {(draft: Draft) => void} changed
  *   The draft's state or reason is another one now.
+ * @property {() => string} author             The name that the present session goes by.
+ * @property {(draft: Draft) => void} keep    It has to outlive the page, as it is now.
+ * @property {(clientId: string) => void} drop  It has not, any more.
  */
 
 export class Outbox {
@@ -63,36 +69,63 @@ export class Outbox {
   /** @type {ReturnType<typeof setTimeout> | undefined} Set while the next attempt has to wait. */
   #pause;
 
-  /** Whether leaving now would lose something. */
-  get hasUnsent() {
-    return this.#some((draft) => draft.state !== 'sent');
+  /** All drafts, in the order of writing. */
+  get drafts() {
+    return [...this.#drafts.values()];
   }
 
-  /** Whether a draft was sent whose fate is not known yet. */
-  get hasUncertain() {
-    return this.#some((draft) => draft.state === 'sending' && draft.wasSent);
+  /** Whether leaving now would lose something, if nothing were kept. */
+  get hasUnsent() {
+    return this.drafts.some((draft) => draft.state !== 'sent');
+  }
+
+  /** A draft that was sent and whose fate is not known yet. */
+  get uncertain() {
+    return this.drafts.find((draft) => draft.state === 'sending' && draft.wasSent);
   }
 
   /**
    * @param {string} clientId
+   * @param {string} author
    * @param {string} content
+   * @param {number} order
    * @returns {Draft}
    */
-  add(clientId, content) {
+  add(clientId, author, content, order) {
     /** @type {Draft} */
     const draft = {
       clientId,
+      author,
       content,
+      order,
       state: 'sending',
       attempts: 0,
       wasSent: false,
-      id: '',
+      id: 0,
       reason: '',
       hopeless: false,
     };
     this.#drafts.set(clientId, draft);
+    this.#links.keep(draft);
     this.#next();
     return draft;
+  }
+
+  /**
+   * Takes up drafts that were kept, in front of those that were written since. Whether they were sent is not known.
+   *
+   * @param {Pick<Draft, 'clientId' | 'author' | 'content' | 'order' | 'reason' | 'hopeless'>[]} kept in the order of
+   *   writing
+   */
+  restore(kept) {
+    const newer = this.drafts;
+    this.#drafts.clear();
+    for (const draft of kept) {
+      const state = draft.reason === '' ? 'sending' : 'failed';
+      this.#drafts.set(draft.clientId, { ...draft, state, attempts: 0, wasSent: true, id: 0 });
+    }
+    for (const draft of newer) this.#drafts.set(draft.clientId, draft);
+    this.#next();
   }
 
   /** The connection is there: goes on with what waits. */
@@ -112,27 +145,31 @@ export class Outbox {
    * The room has stored the draft. Late answers count too: also one to an earlier attempt, or after "failed".
    *
    * @param {string} clientId
-   * @param {string} id
+   * @param {number} id
    */
   acknowledged(clientId, id) {
     const draft = this.#drafts.get(clientId);
     if (!draft || draft.state === 'sent') return;
     draft.id = id;
+    this.#links.drop(clientId);
     this.#change(draft, 'sent');
     if (draft === this.#inFlight) this.#land();
     this.#next();
   }
 
   /**
-   * The room has shown the draft as a message: it is no draft any more.
+   * The room has shown a message. If that is a draft, it is one no more.
    *
    * @param {string} clientId
+   * @param {string} content
    * @returns {boolean} whether it was one
    */
-  shown(clientId) {
+  shown(clientId, content) {
     const draft = this.#drafts.get(clientId);
-    if (!draft) return false;
+    /* Anybody may say something under a client id that they have seen. */
+    if (draft?.content !== content) return false;
     this.#drafts.delete(clientId);
+    this.#links.drop(clientId);
     draft.state = 'sent';
     if (draft === this.#inFlight) this.#land();
     this.#next();
@@ -152,7 +189,7 @@ export class Outbox {
 
     if (PERMANENT_CODES.has(failure.code)) {
       draft.hopeless = true;
-      this.#change(draft, 'failed', failure.message);
+      this.#fail(draft, failure.message);
       this.#next();
     } else if (draft.attempts >= ATTEMPTS_MAX) {
       this.#giveUp(draft, failure.message);
@@ -168,15 +205,18 @@ export class Outbox {
    * Sends a failed draft again, behind what waits.
    *
    * @param {string} clientId
+   * @param {number} order its new place
    */
-  retry(clientId) {
+  retry(clientId, order) {
     const draft = this.#drafts.get(clientId);
     if (draft?.state !== 'failed') return;
     this.#drafts.delete(clientId);
     this.#drafts.set(clientId, draft);
+    draft.order = order;
     draft.attempts = 0;
     draft.hopeless = false;
     this.#change(draft, 'sending');
+    this.#links.keep(draft);
     this.#next();
   }
 
@@ -190,20 +230,18 @@ export class Outbox {
     const draft = this.#drafts.get(clientId);
     if (draft?.state !== 'failed') return undefined;
     this.#drafts.delete(clientId);
+    this.#links.drop(clientId);
     return draft;
-  }
-
-  /** @param {(draft: Draft) => boolean} predicate */
-  #some(predicate) {
-    for (const draft of this.#drafts.values()) if (predicate(draft)) return true;
-    return false;
   }
 
   #next() {
     if (!this.#isOpen || this.#inFlight || this.#pause !== undefined) return;
     for (const draft of this.#drafts.values()) {
       if (draft.state !== 'sending') continue;
+      /* Under another name it would be another message to the room, and might appear twice. */
+      if (draft.wasSent && draft.author !== this.#links.author()) return;
       this.#inFlight = draft;
+      draft.author = this.#links.author();
       draft.attempts += 1;
       draft.wasSent = true;
       const transmission = ++this.#transmission;
@@ -229,10 +267,19 @@ export class Outbox {
    * @param {string} reason
    */
   #giveUp(draft, reason) {
-    this.#change(draft, 'failed', reason);
+    this.#fail(draft, reason);
     for (const waiting of this.#drafts.values()) {
-      if (waiting.state === 'sending') this.#change(waiting, 'failed', reason);
+      if (waiting.state === 'sending') this.#fail(waiting, reason);
     }
+  }
+
+  /**
+   * @param {Draft} draft
+   * @param {string} reason
+   */
+  #fail(draft, reason) {
+    this.#change(draft, 'failed', reason);
+    this.#links.keep(draft);
   }
 
   /**

@@ -16,7 +16,17 @@ enum {
     COMPRESS_BYTES_MIN = 1024,
     COMPRESS_LEVEL_BEST = 9,
     CLIENT_FILE_PARTS = 2,
+    VERSION_BYTES = 16, /* hexadecimal digits */
 };
+
+/* What stands in an HTML file in front of a file that shall be kept for good; the version goes behind it. */
+#define VERSIONED_REFERENCE "\"/-/"
+
+#define VERSIONED_PREFIX "/-/"
+#define ROOM_PREFIX "/r/"
+#define INDEX_FILE "/index.html"
+#define CACHE_FOR_GOOD "public, max-age=31536000, immutable"
+#define CACHE_NEVER "no-store"
 
 struct asset {
     char *path; /* "/style.css" */
@@ -32,6 +42,9 @@ struct assets {
     struct map by_path;
     const char *cache_control;
     size_t bytes;
+    /* of the page alone: */
+    const struct assets *client;
+    char version[VERSION_BYTES]; /* another one when any byte of any file, or a file's name, is another */
     pthread_t compressor; /* reads by_path and contents, which do not change any more */
     bool has_compressor;
     atomic_bool is_ending; /* it need not go on */
@@ -77,15 +90,21 @@ static bool find_type(const char *path, const char **ret_type)
     return false;
 }
 
-static char *make_etag(struct bytes content)
+/* Appends the first @bytes of @content's SHA-256 in hexadecimal. */
+static void append_digest(struct buf *out, struct bytes content, size_t bytes)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     ASSERT(EVP_Digest(content.data, content.len, digest, NULL, EVP_sha256(), NULL) == 1);
+    for (size_t i = 0; i < bytes; i++) {
+        buf_append_format(out, "%02x", digest[i]);
+    }
+}
+
+static char *make_etag(struct bytes content)
+{
     struct buf etag = BUF_INIT;
     buf_append_char(&etag, '"');
-    for (int i = 0; i < 12; i++) {
-        buf_append_format(&etag, "%02x", digest[i]);
-    }
+    append_digest(&etag, content, 12);
     buf_append_char(&etag, '"');
     char *text = bytes_to_string(buf_bytes(&etag));
     buf_release(&etag);
@@ -126,7 +145,7 @@ static bool add_file(struct assets *assets, const char *file, const char *path, 
         etag != NULL ? mem_copy_string(etag, strlen(etag)) : make_etag(buf_bytes(&asset->content));
     map_add(&assets->by_path, asset);
     assets->bytes += asset->content.len;
-    errno = EFBIG;
+    errno = EFBIG; /* what is said of those that are too much */
     return assets->bytes <= ASSETS_BYTES_MAX && assets->by_path.count <= ASSETS_FILES_MAX;
 }
 
@@ -196,22 +215,101 @@ static void start_compressor(struct assets *assets)
     assets->has_compressor = true;
 }
 
-struct assets *assets_read_folder(const char *folder, const char *setting, struct buf *ret_error)
+static int compare_lines(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Appends a line for each file, in the order of their paths: path and ETag. */
+static void append_manifest(struct buf *out, const struct assets *assets)
+{
+    char **lines = mem_alloc_zeroed((assets->by_path.count + 1) * sizeof(*lines));
+    size_t count = 0, cursor = 0;
+    for (const struct asset *asset; (asset = map_next(&assets->by_path, &cursor)) != NULL;) {
+        struct buf line = BUF_INIT;
+        buf_append_format(&line, "%s %s\n", asset->path, asset->etag);
+        lines[count++] = bytes_to_string(buf_bytes(&line));
+        buf_release(&line);
+    }
+    qsort(lines, count, sizeof(*lines), compare_lines);
+    for (size_t i = 0; i < count; i++) {
+        buf_append_bytes(out, bytes_of_string(lines[i]));
+        free(lines[i]);
+    }
+    free(lines);
+}
+
+static void make_version(struct assets *assets)
+{
+    struct buf manifest = BUF_INIT, version = BUF_INIT;
+    append_manifest(&manifest, assets);
+    append_manifest(&manifest, assets->client);
+    append_digest(&version, buf_bytes(&manifest), VERSION_BYTES / 2);
+    memcpy(assets->version, version.data, VERSION_BYTES);
+    buf_release(&manifest);
+    buf_release(&version);
+}
+
+/* Puts the version behind every VERSIONED_REFERENCE of an HTML file. */
+static void insert_version(const struct assets *assets, struct asset *asset)
+{
+    static const struct bytes reference = {VERSIONED_REFERENCE, sizeof(VERSIONED_REFERENCE) - 1};
+    struct buf versioned = BUF_INIT;
+    struct bytes rest = buf_bytes(&asset->content);
+    const char *at;
+    while (rest.len > 0 &&
+           (at = memmem(rest.data, rest.len, reference.data, reference.len)) != NULL) {
+        size_t len = (size_t)(at - rest.data) + reference.len;
+        buf_append(&versioned, rest.data, len);
+        buf_append_format(&versioned, "%.*s/", VERSION_BYTES, assets->version);
+        rest = bytes_skip(rest, len);
+    }
+    if (versioned.len == 0) {
+        return;
+    }
+    buf_append_bytes(&versioned, rest);
+    buf_release(&asset->content);
+    asset->content = versioned;
+    free(asset->etag);
+    asset->etag = make_etag(buf_bytes(&asset->content));
+}
+
+static bool is_html(const struct asset *asset)
+{
+    return bytes_start_with(bytes_of_string(asset->type), BYTES("text/html"));
+}
+
+static void insert_versions(struct assets *assets)
+{
+    make_version(assets);
+    size_t cursor = 0;
+    for (struct asset *asset; (asset = map_next(&assets->by_path, &cursor)) != NULL;) {
+        if (is_html(asset)) {
+            insert_version(assets, asset);
+        }
+    }
+}
+
+struct assets *assets_read_page(const char *folder, const struct assets *client,
+                                const char *setting, struct buf *ret_error)
 {
     struct assets *assets = assets_new("no-cache");
-    struct buf index = BUF_INIT;
-    buf_append_format(&index, "%s/index.html%c", folder, '\0');
-    if (!add_folder(assets, folder, "") || !add_file(assets, index.data, "/", NULL)) {
+    assets->client = client;
+    bool is_read = add_folder(assets, folder, "");
+    if (is_read && map_get(&assets->by_path, BYTES(INDEX_FILE)) == NULL) {
+        errno = ENOENT;
+        is_read = false;
+    }
+    if (!is_read) {
         buf_append_format(
             ret_error,
             "%s: cannot serve the files of \"%s\" (%s); it must be a folder with an index.html",
             setting, folder, strerror(errno));
         assets_free(assets);
-        assets = NULL;
-    } else {
-        start_compressor(assets);
+        return NULL;
     }
-    buf_release(&index);
+    insert_versions(assets);
+    start_compressor(assets);
     return assets;
 }
 
@@ -305,19 +403,70 @@ static bool has_already(const h2o_req_t *req, const char *etag)
            (known.len > 0 && memmem(known.data, known.len, etag, strlen(etag)) != NULL);
 }
 
+/* An answer to make: which file, and how long it may be kept. */
+struct found {
+    const struct asset *asset;
+    const char *cache_control;
+};
+
+/*
+ * @path is behind VERSIONED_PREFIX: "<version>/main.js". A page of another version, from a gateway that is being replaced,
+ * gets the files of this one, which nobody keeps, rather than nothing.
+ */
+static struct found find_versioned(const struct assets *assets, struct bytes path)
+{
+    const char *slash = memchr(path.data, '/', path.len);
+    if (slash == NULL) {
+        return (struct found){NULL, NULL};
+    }
+    struct bytes version = bytes_of(path.data, (size_t)(slash - path.data)),
+                 file = bytes_skip(path, version.len), client = BYTES(ASSETS_CLIENT_FOLDER);
+    bool is_current = bytes_equal(version, bytes_of(assets->version, VERSION_BYTES)),
+         is_client = bytes_start_with(file, client);
+    return (struct found){
+        is_client ? map_get(&assets->client->by_path, bytes_skip(file, client.len - 1))
+                  : map_get(&assets->by_path, file),
+        is_current ? CACHE_FOR_GOOD : CACHE_NEVER,
+    };
+}
+
+static struct found find(const struct assets *assets, struct bytes path)
+{
+    struct bytes versioned = BYTES(VERSIONED_PREFIX);
+    if (assets->client != NULL && bytes_start_with(path, versioned)) {
+        return find_versioned(assets, bytes_skip(path, versioned.len));
+    }
+    bool is_page = assets->client != NULL && (bytes_equal(path, BYTES("/")) ||
+                                              bytes_start_with(path, BYTES(ROOM_PREFIX)));
+    return (struct found){map_get(&assets->by_path, is_page ? BYTES(INDEX_FILE) : path),
+                          assets->cache_control};
+}
+
+static void add_headers(h2o_req_t *req, const struct found *found)
+{
+    http_add_header(req, "cache-control", bytes_of_string(found->cache_control));
+    http_add_header(req, "etag", bytes_of_string(found->asset->etag));
+    http_add_header(req, "vary", BYTES("Accept-Encoding"));
+    http_add_header(req, "x-content-type-options", BYTES("nosniff"));
+    if (is_html(found->asset)) {
+        http_add_header(req, "content-security-policy", BYTES("frame-ancestors 'none'"));
+        http_add_header(req, "referrer-policy", BYTES("same-origin"));
+        http_add_header(req, "permissions-policy",
+                        BYTES("camera=(), geolocation=(), microphone=(), payment=(), usb=()"));
+    }
+}
+
 bool assets_serve(const struct assets *assets, h2o_req_t *req, struct bytes path)
 {
     static h2o_generator_t generator = {NULL, NULL};
-    const struct asset *asset = map_get(&assets->by_path, path);
+    struct found found = find(assets, path);
+    const struct asset *asset = found.asset;
     struct bytes method = http_method(req);
     bool is_head = bytes_equal(method, BYTES("HEAD"));
     if (asset == NULL || (!is_head && !bytes_equal(method, BYTES("GET")))) {
         return false;
     }
-    http_add_header(req, "cache-control", bytes_of_string(assets->cache_control));
-    http_add_header(req, "etag", bytes_of_string(asset->etag));
-    http_add_header(req, "vary", BYTES("Accept-Encoding"));
-    http_add_header(req, "x-content-type-options", BYTES("nosniff"));
+    add_headers(req, &found);
     const struct buf *body = &asset->content;
     if (has_already(req, asset->etag)) {
         req->res.status = 304;

@@ -5,6 +5,11 @@
  * what that pays for; it takes longer than the rest of a start, and until it has come to a file, that is served as it is.
  * Answers carry an ETag; a request that has the file already gets 304.
  *
+ * The page's own files can be kept for good by browsers, since their addresses change with them: /-/<version>/main.js is
+ * the folder's main.js, and /-/<version>/socket.io/… are the client's bundles. <version> is a digest of all files. A page
+ * asks for that by writing "/-/main.js" in its HTML, where the version is put in; modules that import each other by
+ * relative paths then have it as well. A page that does not is served byte for byte.
+ *
  * Limits  ASSETS_FILES_MAX files, ASSETS_BYTES_MAX bytes in all (compressed, they are less); more is an error at start.
  * Thread  The loop's.
  */
@@ -19,15 +24,10 @@ enum {
     ASSETS_BYTES_MAX = 64 * 1024 * 1024,
 };
 
-struct assets;
+/* Where the client's bundles lie in the versioned folder. */
+#define ASSETS_CLIENT_FOLDER "/socket.io/"
 
-/*
- * Reads all files below @folder, subfolders included, but for those whose names begin with a dot. The folder's
- * index.html is also served as "/". ETags are made from the content, and clients ask each time whether it is still the
- * same. Returns NULL with a sentence in @ret_error that names @setting.
- */
-MUST_USE struct assets *assets_read_folder(const char *folder, const char *setting,
-                                           struct buf *ret_error);
+struct assets;
 
 /*
  * Reads the client's bundles (socket.io.js, .min.js, .esm.min.js, .msgpack.min.js and their maps) from the npm package
@@ -36,6 +36,15 @@ MUST_USE struct assets *assets_read_folder(const char *folder, const char *setti
  */
 MUST_USE struct assets *assets_read_client(const char *folder, const char *setting,
                                            struct buf *ret_error);
+
+/*
+ * Reads all files below @folder, subfolders included, but for those whose names begin with a dot. The folder's index.html
+ * is also served as "/" and as "/r/…", the address of a room. ETags are made from the content, and clients ask each time
+ * whether it is still the same, but for versioned addresses. Borrows @client, which must outlive it. Returns NULL with a
+ * sentence in @ret_error that names @setting.
+ */
+MUST_USE struct assets *assets_read_page(const char *folder, const struct assets *client,
+                                         const char *setting, struct buf *ret_error);
 
 void assets_free(struct assets *assets);
 

@@ -544,11 +544,12 @@ static void serve_page(void *user, h2o_req_t *req, struct bytes rest)
 static bool read_assets(struct gateway *gateway, struct buf *ret_error)
 {
     const struct gateway_config *config = gateway->config;
-    gateway->page = assets_read_folder(config->web_root, "WEB_ROOT", ret_error);
-    if (gateway->page != NULL) {
-        gateway->client_bundles = assets_read_client(config->client_root, "CLIENT_ROOT", ret_error);
+    gateway->client_bundles = assets_read_client(config->client_root, "CLIENT_ROOT", ret_error);
+    if (gateway->client_bundles != NULL) {
+        gateway->page =
+            assets_read_page(config->web_root, gateway->client_bundles, "WEB_ROOT", ret_error);
     }
-    return gateway->client_bundles != NULL;
+    return gateway->page != NULL;
 }
 
 static size_t count_websockets(void *user)
