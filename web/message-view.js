@@ -306,7 +306,7 @@ export class MessageView {
 
   #load() {
     const timeline = this.#room?.timeline;
-    if (!timeline || timeline.loading !== '') return;
+    if (!timeline || timeline.loading !== '' || this.#room?.isCatchingUp) return;
     const { scroller } = this.#parts;
     const ahead = LOAD_AHEAD * scroller.clientHeight;
     /* At the bottom, what arrived last is enough, unless it is so little that one cannot scroll up. */

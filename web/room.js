@@ -105,7 +105,9 @@ export class Room {
   #epoch = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #settling;
+  /** Messages since the connection was made, while it is settling. */
   #missed = 0;
+  #isReturn = false;
   #typingToldAt = 0;
 
   /** @type {RoomState} */
@@ -253,6 +255,7 @@ export class Room {
   #watch(socket) {
     socket.on('connect', () => {
       this.#missed = 0;
+      this.#isReturn = this.#lastId !== undefined;
       this.#setState(socket.recovered ? 'recovered' : 'joined');
       this.outbox.open();
       this.#settle();
@@ -301,9 +304,8 @@ export class Room {
     clearTimeout(this.#settling);
     this.#settling = setTimeout(() => {
       this.#settling = undefined;
-      const isFirst = !this.isSettled;
       this.isSettled = true;
-      this.caughtUp = isFirst ? 0 : this.#missed;
+      this.caughtUp = this.#isReturn ? this.#missed : 0;
       if (this.lastRead === null) this.markRead(this.head);
       this.#listeners.onSettled(this);
     }, SETTLE_MS);
@@ -376,6 +378,8 @@ export class Room {
     };
     this.timeline.add(message);
     if (isDraft && draft) this.#listeners.onDraft(this, draft);
+    /* Who speaks has read. */
+    if (isDraft) this.markRead(id);
     this.#listeners.onMessage(this, message);
     this.#listeners.onSummary(this);
     if (isDraft) this.#listeners.onFree(this);

@@ -29,18 +29,18 @@ export const language = pickLanguage();
 export const t = language === 'en' ? english : (await import(`./strings/${language}.js`)).default;
 
 /**
- * Puts the strings into the markup: data-t names the one for the text, data-t-<attribute> the one for an attribute.
+ * Puts the strings into the markup: data-text names the one for the text, data-text-<attribute> the one for an attribute.
  *
  * @param {ParentNode} root
  */
 export function translate(root) {
   for (const element of root.querySelectorAll('*')) {
     for (const { name, value } of element.attributes) {
-      if (!name.startsWith('data-t')) continue;
+      if (!name.startsWith('data-text')) continue;
       const text = t[/** @type {keyof Strings} */ (value)];
       if (typeof text !== 'string') throw new Error(`index.html wants the string "${value}", which there is not`);
-      if (name === 'data-t') element.textContent = text;
-      else element.setAttribute(name.slice('data-t-'.length), text);
+      if (name === 'data-text') element.textContent = text;
+      else element.setAttribute(name.slice('data-text-'.length), text);
     }
   }
 }

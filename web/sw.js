@@ -58,8 +58,8 @@ async function keepFrame() {
   const answer = await fetch(FRAME, { cache: 'no-cache' });
   if (!answer.ok) throw new Error(`the frame is answered with ${answer.status}`);
   const text = await answer.clone().text();
-  const files = [...text.matchAll(/"(\/-\/[0-9a-f]{16}\/[^"]+)"/g)].map((match) => String(match[1]));
-  const version = VERSIONED.exec(files[0] ?? '')?.[0] ?? FRAME;
+  const files = new Set([...text.matchAll(/"(\/-\/[0-9a-f]{16}\/[\w./-]+)"/g)].map((match) => String(match[1])));
+  const version = VERSIONED.exec([...files][0] ?? '')?.[0] ?? FRAME;
   const cache = await caches.open(CACHE);
   const known = new Set();
   for (const request of await cache.keys()) {
@@ -67,6 +67,6 @@ async function keepFrame() {
     if (pathname === FRAME || pathname.startsWith(version)) known.add(pathname);
     else await cache.delete(request);
   }
-  await cache.addAll(files.filter((file) => !known.has(file)));
+  await cache.addAll([...files].filter((file) => !known.has(file)));
   await cache.put(FRAME, answer);
 }

@@ -31,21 +31,70 @@ const CLIENT_FILES = [
     'socket.io.msgpack.min.js.map',
 ];
 
+/** Cache-Control of what never changes. */
+const FOR_GOOD = 'public, max-age=31536000, immutable';
+
 promise('the_page_is_served_at_the_root', {}, async () => {
     const answer = await fetch(`${stack.urls[0]}/`);
     assert.equal(answer.status, 200);
     assert.match(answer.headers.get('content-type'), /^text\/html(;|$)/);
     const page = await answer.text();
     assert.match(page, /<!doctype html>/i);
-    // Whatever the page names is there, with a type that browsers accept for it.
+    // Whatever the page names is there, with a type that browsers accept for it, and can be kept for good.
     const links = [...page.matchAll(/(?:href|src)="(\/[^"]*)"/g)].map((match) => match[1]);
-    assert.ok(links.includes('/main.js') && links.includes('/style.css'), links.join());
-    const types = { js: /^(text|application)\/javascript/, css: /^text\/css/, svg: /^image\/svg\+xml/ };
+    const types = {
+        js: /^(text|application)\/javascript/,
+        css: /^text\/css/,
+        svg: /^image\/svg\+xml/,
+        webmanifest: /^application\/manifest\+json/,
+    };
     for (const link of links) {
         const part = await fetch(stack.urls[0] + link);
         assert.equal(part.status, 200, link);
         assert.match(part.headers.get('content-type'), types[link.split('.').at(-1)], link);
+        assert.equal(part.headers.get('cache-control'), link.startsWith('/-/') ? FOR_GOOD : 'no-cache', link);
     }
+    for (const file of ['main.js', 'style.css', 'socket.io/socket.io.esm.min.js'])
+        assert.ok(links.some((link) => /^\/-\/[0-9a-f]{16}\//.test(link) && link.endsWith(file)), file);
+});
+
+promise('a_rooms_address_is_the_page_too', {}, async () => {
+    const [root, room] = await Promise.all(['/', '/r/some.room'].map((path) => fetch(stack.urls[0] + path)));
+    assert.equal(room.status, 200);
+    assert.equal(room.headers.get('etag'), root.headers.get('etag'));
+    assert.equal(await room.text(), await root.text());
+});
+
+promise('the_page_is_asked_for_each_time_and_sent_only_when_it_is_another_one', {}, async () => {
+    const answer = await fetch(stack.urls[0]);
+    assert.equal(answer.headers.get('cache-control'), 'no-cache');
+    await answer.text();
+    const again = await fetch(stack.urls[0], { headers: { 'If-None-Match': answer.headers.get('etag') } });
+    assert.equal(again.status, 304);
+});
+
+promise('a_page_of_another_version_gets_files_that_nobody_keeps', {}, async () => {
+    const answer = await fetch(`${stack.urls[0]}/-/0123456789abcdef/main.js`);
+    assert.equal(answer.status, 200);
+    assert.equal(answer.headers.get('cache-control'), 'no-store');
+    assert.match(await answer.text(), /^\/\*\*/);
+    for (const nothing of ['/-/0123456789abcdef/nothing.js', '/-/0123456789abcdef', '/-/', '/-/0123456789abcdef/socket.io/'])
+        assert.equal((await fetch(stack.urls[0] + nothing)).status, 404, nothing);
+});
+
+promise('nobody_can_put_the_page_into_a_frame_or_have_it_run_a_script_of_their_own', {}, async () => {
+    const answer = await fetch(stack.urls[0]);
+    const { headers } = answer;
+    assert.match(headers.get('content-security-policy'), /frame-ancestors 'none'/);
+    assert.equal(headers.get('x-content-type-options'), 'nosniff');
+    assert.equal(headers.get('referrer-policy'), 'same-origin');
+    assert.match(headers.get('permissions-policy'), /camera=\(\)/);
+    assert.equal(headers.get('set-cookie'), null);
+    const page = await answer.text();
+    const policy = page.match(/http-equiv="Content-Security-Policy"\s+content="([^"]*)"/)[1];
+    assert.match(policy, /default-src 'none'; script-src 'self'; style-src 'self'/);
+    assert.doesNotMatch(policy, /unsafe|\*|data:|http/);
+    assert.doesNotMatch(page, /<script(?![^>]* src=)|<style|\son\w+=|\sstyle=/);
 });
 
 for (const file of CLIENT_FILES) {

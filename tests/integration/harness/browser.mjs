@@ -1,6 +1,7 @@
 /**
  * Real people's browser: Debian's Chromium, on the page that a gateway serves.
  */
+import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { after } from 'node:test';
 import { chromium } from 'playwright-core';
@@ -21,9 +22,9 @@ export function oneBrowser() {
     let starting = null;
     after(async () => (await starting)?.close());
     /** A profile of somebody's own; it ends with the test, or with the file. @returns {import('playwright-core').BrowserContext} */
-    const profile = async (t) => {
+    const profile = async (t, device = {}) => {
         starting ??= chromium.launch({ executablePath: EXECUTABLE, args: FLAGS });
-        const context = await (await starting).newContext();
+        const context = await (await starting).newContext({ locale: 'en-GB', ...device });
         t?.after(() => context.close());
         context.setDefaultTimeout(BROWSER_WAIT_MS);
         return context;
@@ -37,20 +38,35 @@ export function oneBrowser() {
          * @param {import('node:test').TestContext} t
          * @param {string} url
          * @param {string} [name] typed into the page's field first
+         * @param {import('playwright-core').BrowserContextOptions} [device] what they look at it with
          */
-        async visit(t, url, name) {
-            const page = await (await profile(t)).newPage();
-            const visitor = new Visitor(page);
-            await page.goto(url);
-            if (name !== undefined) {
-                await page.fill('#username', name);
-                await page.press('#username', 'Enter');
-            }
+        async visit(t, url, name, device) {
+            const context = await profile(t, device);
+            const visitor = await openTab(t, context, url);
+            if (name !== undefined) await visitor.isCalled(name);
             await visitor.isConnected();
             return visitor;
         },
+
+        openTab,
     };
 }
+
+/**
+ * Another tab of somebody's browser. At the end of the test its console has to be without complaints: exceptions, errors,
+ * violations of the Content-Security-Policy.
+ *
+ * @param {import('playwright-core').BrowserContext} context
+ */
+async function openTab(t, context, url) {
+    const visitor = new Visitor(await context.newPage());
+    t.after(() => assert.deepEqual(visitor.complaints, []));
+    await visitor.page.goto(url);
+    return visitor;
+}
+
+/** What the browser itself reports of a connection that could not be made; a page can't help it. */
+const UNREACHABLE = /WebSocket connection to .* failed|net::ERR_|status of 5\d\d/;
 
 /** Somebody in front of the page. */
 class Visitor {
@@ -61,9 +77,16 @@ class Visitor {
     constructor(page) {
         this.page = page;
         page.on('console', (line) => {
-            if (['error', 'warning'].includes(line.type())) this.complaints.push(`${line.type()}: ${line.text()}`);
+            const isBad = ['error', 'warning'].includes(line.type()) && !UNREACHABLE.test(line.text());
+            if (isBad) this.complaints.push(`${line.type()}: ${line.text()}`);
         });
-        page.on('pageerror', (error) => this.complaints.push(String(error)));
+        page.on('pageerror', (error) => this.complaints.push(String(error.stack ?? error)));
+    }
+
+    /** Goes by a name from now on. */
+    async isCalled(name) {
+        await this.page.fill('#username', name);
+        await this.page.press('#username', 'Enter');
     }
 
     /** Waits until the page says that it is in one of these states. */
