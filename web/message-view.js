@@ -155,7 +155,7 @@ export class MessageView {
     if (this.#isAtBottom && wasUnknown && this.#unreadFrom > 0 && !this.#unreadIsAbove()) {
       this.#scrollToItem(this.#unreadFrom);
     }
-    if (this.#room?.timeline.hasFailed) this.#load();
+    this.#load();
   }
 
   /** The room has arrived, or has not; an empty one says so only then. */

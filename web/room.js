@@ -147,7 +147,7 @@ export class Room {
 
   /** Whether what was there before this connection is arriving. */
   get isCatchingUp() {
-    return !this.isSettled || this.#settling !== undefined;
+    return this.#settling !== undefined;
   }
 
   /** The name that a session of this room has to go by, if people are to be called @wanted. */

@@ -99,9 +99,8 @@ export class Timeline {
   add(message) {
     this.#tail.push(message);
     if (this.#tail.length > TAIL_MAX) this.#tail.shift();
-    if (!this.#isAttached) return;
-    if (this.#messages.length >= WINDOW_MAX && !this.isFollowed) {
-      this.#isAttached = false;
+    if (this.#messages.length >= WINDOW_MAX && !this.isFollowed) this.#isAttached = false;
+    if (!this.#isAttached) {
       this.#links.changed({ kind: 'state' });
       return;
     }
