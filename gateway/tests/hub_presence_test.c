@@ -87,7 +87,7 @@ TEST(who_joins_is_told_who_is_here)
 {
     struct fake_client *ann = someone("ann", 0, WANTS);
     fake_world_run(&world, 500);
-    fake_client_saw(ann, "joined, presence 1 ann");
+    fake_client_saw(ann, "joined, presence 1 ann, typing");
 }
 
 TEST(everyone_hears_who_comes_and_goes_on_either_gateway)
@@ -95,7 +95,7 @@ TEST(everyone_hears_who_comes_and_goes_on_either_gateway)
     struct fake_client *ann = someone_here("ann", 0, WANTS);
     struct fake_client *bob = someone("bob", 1, WANTS);
     fake_world_run(&world, 500);
-    fake_client_saw(bob, "joined, presence 2 ann bob");
+    fake_client_saw(bob, "joined, presence 2 ann bob, typing");
     fake_client_saw(ann, "presence 2 ann bob");
     fake_world_run(&world, 5000);
     fake_client_drop(bob);
@@ -432,7 +432,7 @@ TEST(who_polls_is_told_too_and_at_most_one_packet_waits)
     fake_client_connect_polling(ann, gateway(0));
     fake_client_join(ann, "/", WANTS);
     fake_world_run(&world, 1500);
-    fake_client_saw(ann, "joined, presence 1 ann");
+    fake_client_saw(ann, "joined, presence 1 ann, typing");
     ann->window_left = 0; /* no GET waits */
     someone("bob", 0, "");
     fake_world_run(&world, 1500);
@@ -464,6 +464,23 @@ TEST(a_session_that_moves_to_another_gateway_is_told_on)
     fake_client_saw(bob, "typing ann");
 }
 
+TEST(who_types_while_it_moves_is_not_a_member_yet)
+{
+    struct fake_client *ann = fake_client_new(&world, "ann");
+    fake_client_connect_polling(ann, gateway(0));
+    fake_client_join(ann, "/", WANTS);
+    fake_world_run(&world, 2500);
+    world.query_mode = FAKE_STORE_SILENT; /* the other gateway cannot let it in */
+    fake_client_upgrade(ann, gateway(1));
+    type(ann, true);
+    fake_world_run(&world, 500);
+    assert_int_equal(stats(1)->members, 0);
+    assert_int_equal(stats(1)->presence_rooms, 0);
+    world.query_mode = FAKE_STORE_UP;
+    fake_world_run(&world, 3000);
+    assert_int_equal(fake_client_place(ann, "/")->present, 1);
+}
+
 TEST(a_session_that_resumes_elsewhere_is_told_on)
 {
     struct fake_client *ann = someone_here("ann", 0, WANTS), *bob = someone_here("bob", 1, WANTS);
@@ -473,7 +490,7 @@ TEST(a_session_that_resumes_elsewhere_is_told_on)
     fake_client_connect(ann, gateway(1));
     fake_client_rejoin(ann, "/");
     fake_world_run(&world, 3000);
-    fake_client_saw(ann, "resumed, presence 2 ann bob");
+    fake_client_saw(ann, "resumed, presence 2 ann bob, typing");
     fake_client_saw(bob, "presence 1 bob, presence 2 ann bob");
 }
 
@@ -627,6 +644,7 @@ TEST_MAIN(IN_A_WORLD(who_joins_is_told_who_is_here),
           IN_A_WORLD(a_packet_that_the_socket_took_in_part_is_finished),
           IN_A_WORLD(who_polls_is_told_too_and_at_most_one_packet_waits),
           IN_A_WORLD(a_session_that_moves_to_another_gateway_is_told_on),
+          IN_A_WORLD(who_types_while_it_moves_is_not_a_member_yet),
           IN_A_WORLD(a_session_that_resumes_elsewhere_is_told_on),
           IN_A_WORLD(when_nobody_asks_any_more_nothing_is_left),
           IN_A_WORLD(more_rooms_make_news_older_and_not_more),

@@ -53,7 +53,7 @@ struct member {
     bool wants_presence : 1;               /* auth.presence */
     bool is_typing : 1;                    /* in room.presence->typers */
     bool owes_census : 1, owes_typing : 1; /* it has yet to be told the newest */
-    bool knows_typers : 1;                 /* the last that it was told is that somebody types */
+    bool knows_typers : 1;                 /* it may have been told last that somebody types */
     uint8_t history_count;
     struct join *join;           /* NULL once joined */
     struct list link;            /* room.joining while held, hub.doomed at the end */

@@ -489,7 +489,8 @@ static void begin_typing(struct presence *presence, struct member *member)
 void presence_on_typing(struct member *member, bool is_typing, uint64_t now_ms)
 {
     struct presence *presence = member->room->presence;
-    if (!member->wants_presence || (!is_typing && !member->is_typing)) {
+    bool is_one = member->wants_presence && member->join == NULL; /* one that moves is none yet */
+    if (!is_one || (!is_typing && !member->is_typing)) {
         return;
     }
     if (!is_typing) {
@@ -557,6 +558,7 @@ void presence_on_joined(struct member *member, uint64_t now_ms)
             begin_watching(presence, now_ms);
         }
         member->owes_census = member->owes_typing = presence->has_owing = true;
+        member->knows_typers = true; /* perhaps, from before it came back */
     }
     settle(presence, now_ms);
 }
