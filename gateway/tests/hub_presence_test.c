@@ -103,6 +103,16 @@ TEST(everyone_hears_who_comes_and_goes_on_either_gateway)
     fake_client_saw(ann, "presence 1 ann");
 }
 
+TEST(who_comes_right_behind_another_one_is_told_of_both_at_once)
+{
+    struct fake_client *ann = someone("ann", 0, WANTS);
+    fake_world_run(&world, 300);
+    struct fake_client *bob = someone("bob", 1, WANTS);
+    fake_world_run(&world, 2500);
+    fake_client_saw(bob, "joined, presence 2 ann bob, typing");
+    fake_client_saw(ann, "joined, presence 1 ann, typing, presence 2 ann bob");
+}
+
 TEST(names_are_sorted_and_each_is_told_once)
 {
     struct fake_client *zoe = someone_here("zoe", 0, WANTS);
@@ -313,6 +323,39 @@ TEST(typing_ends_after_six_seconds_unless_it_is_said_again)
     fake_world_run(&world, 2000);
     fake_client_saw(bob, "typing");
     fake_client_saw(ann, "");
+}
+
+TEST(who_types_on_is_shown_on_while_others_come_and_go)
+{
+    struct fake_client *ann = someone_here("ann", 0, WANTS), *bob = someone_here("bob", 1, WANTS);
+    type(ann, true);
+    fake_world_run(&world, 1500);
+    for (int i = 0; i < 15; i++) {
+        struct fake_client *cem = i % 2 == 0 ? someone("cem", 0, "") : NULL;
+        fake_world_run(&world, 1000);
+        type(ann, true);
+        if (cem != NULL) {
+            fake_client_drop(cem);
+        }
+        assert_int_equal(fake_client_place(bob, "/")->typers, 1);
+    }
+}
+
+TEST(who_stopped_typing_may_type_again_at_any_time)
+{
+    struct fake_client *ann = someone_here("ann", 0, WANTS), *bob = someone_here("bob", 1, WANTS);
+    forget_all_seen();
+    for (uint64_t pause_ms = 0; pause_ms < 1500; pause_ms += 70) {
+        type(ann, true);
+        fake_world_run(&world, 1200);
+        assert_int_equal(fake_client_place(bob, "/")->typers, 1);
+        uint64_t end_ms = world.now_ms + TYPING_MS + 2000;
+        while (fake_client_place(bob, "/")->typers > 0 && world.now_ms < end_ms) {
+            fake_world_run(&world, 1);
+        }
+        assert_int_equal(fake_client_place(bob, "/")->typers, 0);
+        fake_world_run(&world, pause_ms);
+    }
 }
 
 TEST(typing_ends_with_the_message_and_with_leaving)
@@ -619,6 +662,7 @@ static_assert(sizeof(struct member) <= 160, "an idle connection stays as small a
 
 TEST_MAIN(IN_A_WORLD(who_joins_is_told_who_is_here),
           IN_A_WORLD(everyone_hears_who_comes_and_goes_on_either_gateway),
+          IN_A_WORLD(who_comes_right_behind_another_one_is_told_of_both_at_once),
           IN_A_WORLD(names_are_sorted_and_each_is_told_once),
           IN_A_WORLD(who_did_not_ask_is_told_nothing_and_counts),
           IN_A_WORLD(who_does_not_listen_is_not_heard_typing),
@@ -635,6 +679,8 @@ TEST_MAIN(IN_A_WORLD(who_joins_is_told_who_is_here),
           IN_A_WORLD(typing_is_shown_to_all_others_until_it_ends),
           IN_A_WORLD(who_types_sees_the_others_who_do),
           IN_A_WORLD(typing_ends_after_six_seconds_unless_it_is_said_again),
+          IN_A_WORLD(who_types_on_is_shown_on_while_others_come_and_go),
+          IN_A_WORLD(who_stopped_typing_may_type_again_at_any_time),
           IN_A_WORLD(typing_ends_with_the_message_and_with_leaving),
           IN_A_WORLD(what_a_dead_gateway_said_of_typers_ends_after_six_seconds),
           IN_A_WORLD(five_typers_are_named_and_the_others_are_a_number),

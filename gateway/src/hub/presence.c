@@ -338,7 +338,9 @@ static size_t tell_gateways(struct presence *presence, uint64_t now_ms)
     presence->announced_typing = typing_hash;
     presence->announced_count = room->member_count;
     presence->had_names = has_names;
-    presence->repeat_ms = now_ms + TYPING_REPEAT_MS;
+    if (news.has_typing) {
+        presence->repeat_ms = now_ms + TYPING_REPEAT_MS;
+    }
     if (news.has_census) {
         presence->refresh_ms = now_ms + refresh_period_ms(hub);
     }
@@ -403,6 +405,7 @@ static void note_wanted(struct presence *presence, uint32_t for_ms, bool knows_n
     presence->wanted_until_ms = MAX_OF(presence->wanted_until_ms, now_ms + for_ms);
     if (is_back || knows_nothing) {
         presence->announced_census = presence->announced_typing = 0;
+        presence->announced_ms = now_ms - PRESENCE_INTERVAL_MS; /* the answer does not wait */
         presence->has_news = true;
     }
 }
