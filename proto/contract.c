@@ -162,6 +162,7 @@ void contract_encode_room_event(struct buf *out, const struct contract_room_even
     Parley__V1__RoomEvent packed = PARLEY__V1__ROOM_EVENT__INIT;
     Parley__V1__Batch batch = PARLEY__V1__BATCH__INIT;
     Parley__V1__SessionResumed resumed = PARLEY__V1__SESSION_RESUMED__INIT;
+    Parley__V1__PresenceWanted wanted = PARLEY__V1__PRESENCE_WANTED__INIT;
     struct wire_array array = {0};
     packed.room = to_wire(event->room);
     switch (event->type) {
@@ -181,6 +182,14 @@ void contract_encode_room_event(struct buf *out, const struct contract_room_even
         packed.event_case = PARLEY__V1__ROOM_EVENT__EVENT_SESSION_RESUMED;
         packed.session_resumed = &resumed;
         break;
+    case CONTRACT_PRESENCE_WANTED:
+        wanted.gateway = to_wire(event->presence_wanted.gateway);
+        wanted.valid_ms = event->presence_wanted.valid_ms;
+        wanted.is_new = event->presence_wanted.is_new;
+        packed.event_case = PARLEY__V1__ROOM_EVENT__EVENT_SESSION_RESUMED;
+        packed.session_resumed = &resumed; /* of no session: for readers of before */
+        packed.presence_wanted = &wanted;
+        break;
     }
     wire_pack(out, &packed.base);
     wire_array_free(array);
@@ -194,6 +203,13 @@ static bool read_room_event(struct contract_room_event *event, struct bytes payl
         return false;
     }
     event->room = from_wire(wire->room);
+    if (wire->presence_wanted != NULL) {
+        event->type = CONTRACT_PRESENCE_WANTED;
+        event->presence_wanted.gateway = from_wire(wire->presence_wanted->gateway);
+        event->presence_wanted.valid_ms = wire->presence_wanted->valid_ms;
+        event->presence_wanted.is_new = wire->presence_wanted->is_new;
+        return event->presence_wanted.gateway.len == CONTRACT_GATEWAY_ID_BYTES;
+    }
     switch (wire->event_case) {
     case PARLEY__V1__ROOM_EVENT__EVENT_BATCH: {
         const Parley__V1__Batch *batch = wire->batch;

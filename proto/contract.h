@@ -25,6 +25,7 @@ enum {
     CONTRACT_APPEND_MESSAGES_MAX = 16384,
     CONTRACT_HEADS_ROOMS_MAX = 16384, /* likewise */
     CONTRACT_CLIENT_ID_BYTES_MAX = 64,
+    CONTRACT_GATEWAY_ID_BYTES = 8,
     /* of a subject with its NUL; a room token is at most 3 × 64 bytes */
     CONTRACT_SUBJECT_BYTES_MAX = 256,
 };
@@ -77,7 +78,11 @@ struct contract_stored_message {
     uint64_t at_ms;
 };
 
-enum contract_room_event_type { CONTRACT_BATCH, CONTRACT_SESSION_RESUMED };
+enum contract_room_event_type {
+    CONTRACT_BATCH,
+    CONTRACT_SESSION_RESUMED,
+    CONTRACT_PRESENCE_WANTED
+};
 
 struct contract_room_event {
     struct bytes room;
@@ -93,6 +98,11 @@ struct contract_room_event {
             struct bytes session, gateway;
             uint64_t connection;
         } resumed;
+        struct {
+            struct bytes gateway; /* CONTRACT_GATEWAY_ID_BYTES */
+            uint32_t valid_ms;
+            bool is_new;
+        } presence_wanted;
     };
 };
 

@@ -152,6 +152,7 @@ static void member_to_wire(const struct contract_handover_member *member,
     wire->session = to_wire(member->session);
     wire->username = to_wire(member->username);
     wire->no_echo = member->no_echo;
+    wire->wants_presence = member->wants_presence;
     wire->epoch = member->epoch;
     wire->cursor = member->cursor;
     wire->auth = to_wire(member->auth);
@@ -252,6 +253,7 @@ static bool read_handover(struct contract_handover *handover, struct bytes paylo
             .session = from_wire(one->session),
             .username = from_wire(one->username),
             .no_echo = one->no_echo,
+            .wants_presence = one->wants_presence,
             .epoch = one->epoch,
             .cursor = one->cursor,
             .auth = from_wire(one->auth),

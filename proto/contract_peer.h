@@ -1,5 +1,6 @@
 /*
- * contract_peer.h - what gateways say to each other about sessions: see "Between gateways" in parley.proto.
+ * contract_peer.h - what gateways say to each other, about sessions ("Between gateways" in parley.proto) and about who is
+ * in a room (Presence).
  *
  * Ownership and threads as in contract.h.
  */
@@ -9,11 +10,13 @@
 #include "contract.h"
 
 enum {
-    CONTRACT_GATEWAY_ID_BYTES = 8,
     /* of a PeerRequest's or a PeerAnswer's body; longer ones go in parts */
     CONTRACT_PEER_PART_BYTES = 384 * 1024,
     CONTRACT_PEER_NUMBERS_MAX = 4096, /* of one CHECK; more go in several */
     CONTRACT_HANDOVER_BYTES_MAX = 4 * 1024 * 1024,
+    CONTRACT_NAMES_MAX = 200, /* of a census */
+    CONTRACT_TYPERS_MAX = 5,  /* that are named */
+    CONTRACT_NAME_BYTES_MAX = 4 * CONTRACT_SENDER_CHARS_MAX,
 };
 
 /* Names a request: whose, and its number there. Without padding, since it is the key of maps. */
@@ -86,7 +89,7 @@ struct contract_handover_history {
 
 struct contract_handover_member {
     struct bytes room, session, username, auth;
-    bool no_echo;
+    bool no_echo, wants_presence;
     uint64_t epoch, cursor;
     size_t send_count;
     struct contract_handover_send *sends;
@@ -119,6 +122,30 @@ struct contract_moved_outcome {
     bool duplicate;
     struct bytes reason;
 };
+
+/* What the gateway @gateway says of its members in @room. */
+struct contract_presence {
+    struct bytes room, gateway; /* CONTRACT_GATEWAY_ID_BYTES */
+    bool has_census, has_typing;
+    struct {
+        uint32_t count;
+        bool has_names, wants_presence;
+        uint32_t valid_ms;
+        size_t name_count; /* CONTRACT_NAMES_MAX at most */
+        struct bytes *names;
+    } census;
+    struct {
+        size_t user_count; /* CONTRACT_TYPERS_MAX at most */
+        struct bytes *users;
+        uint32_t more;
+    } typing;
+};
+
+/* Subject of what is said of @room; as contract_room_subject(). */
+void contract_presence_subject(struct bytes room, char *ret_subject);
+
+void contract_encode_presence(struct buf *out, const struct contract_presence *presence);
+MUST_USE struct contract_presence *contract_decode_presence(struct bytes payload);
 
 void contract_encode_peer_request(struct buf *out, const struct contract_peer_request *request);
 void contract_encode_peer_answer(struct buf *out, const struct contract_peer_answer *answer);

@@ -56,6 +56,12 @@ void contract_room_subject(struct bytes room, char *ret_subject)
     write_subject("parley.v1.room.", room, ret_subject);
 }
 
+void contract_presence_subject(struct bytes room, char *ret_subject)
+{
+    ASSERT(room.len >= 1 && room.len <= CONTRACT_ROOM_BYTES_MAX);
+    write_subject("parley.v1.presence.", room, ret_subject);
+}
+
 void contract_gateway_subject(struct bytes gateway_id, char *ret_subject)
 {
     write_subject("parley.v1.gateway.", gateway_id, ret_subject);

@@ -13,6 +13,7 @@ enum {
     DEADLINE_MS_MIN = 300,
     DEADLINE_MS_MAX = 3000,
     LATE_MS_MAX = 10000,
+    PRESENCE_REFRESH_MS = 2000,
     BURST_AFTER_MS_MAX = 5000,
     RETRIES_S = 20,         /* so long, everyone has reason to say something again */
     SERVICE_RETRIES_S = 45, /* ... where a connection's end may take 11 s to be noticed */
@@ -62,6 +63,11 @@ static void throw_dice(struct cluster *cluster, int number)
 
 /* --- people --- */
 
+bool cluster_wants_presence(const struct cluster *cluster, const struct person *person)
+{
+    return (person - cluster->people) % 2 == 1;
+}
+
 static void connect_person(struct cluster *cluster, struct person *person, bool is_back)
 {
     struct fake_gateway *gateway =
@@ -78,11 +84,20 @@ static void connect_person(struct cluster *cluster, struct person *person, bool 
         if (is_back) {
             fake_client_rejoin(person->client, cluster_namespace(r));
         } else {
-            fake_client_join(person->client, cluster_namespace(r),
-                             chance(cluster, 30) ? "\"serverOffset\":0,\"echo\":false"
-                                                 : "\"serverOffset\":0");
+            char auth[80];
+            snprintf(auth, sizeof(auth), "\"serverOffset\":0%s%s",
+                     chance(cluster, 30) ? ",\"echo\":false" : "",
+                     cluster_wants_presence(cluster, person) ? ",\"presence\":true" : "");
+            fake_client_join(person->client, cluster_namespace(r), auth);
         }
     }
+}
+
+static void say_typing(struct fake_client *client, const char *namespace, bool is_typing)
+{
+    bool is_lobby = strcmp(namespace, "/") == 0;
+    fake_client_say(client, "2%s%s[\"chat typing\",{\"typing\":%s}]", is_lobby ? "" : namespace,
+                    is_lobby ? "" : ",", is_typing ? "true" : "false");
 }
 
 static void attempt(struct cluster *cluster, struct person *person, struct wish *wish)
@@ -107,6 +122,7 @@ static void attempt(struct cluster *cluster, struct person *person, struct wish 
     }
     wish->is_on_one_connection &= wish->connection == client->connection;
     fake_client_send(client, namespace, wish->content, client_id);
+    say_typing(client, namespace, wish->number % 3 != 0); /* the next one, already */
 }
 
 static void write_something(struct cluster *cluster, struct person *person)
@@ -366,6 +382,7 @@ static void draw_cluster(struct cluster *cluster)
         cluster->settings.log_bytes_max = 8192;
         cluster->settings.page_answer_bytes_max = 1024;
     }
+    cluster->settings.presence_refresh_ms = PRESENCE_REFRESH_MS;
     cluster->settings.room_grace_ms = (uint32_t)cluster_draw(cluster, 3000);
     /* Of users it is 8 s, and a schedule takes no longer. */
     uint64_t deadline_ms =

@@ -108,6 +108,9 @@ void cluster_run(const struct schedule *schedule, FILE *trace, bool is_verbose);
 void cluster_run_on(const struct cluster_service *kind, const struct schedule *schedule,
                     FILE *trace, bool is_verbose);
 
+/* Every other one does. */
+bool cluster_wants_presence(const struct cluster *cluster, const struct person *person);
+
 /* For services: 0 .. @below - 1, of this step's dice; a line for --verbose. */
 uint64_t cluster_draw(struct cluster *cluster, uint64_t below);
 void cluster_say(const struct cluster *cluster, const char *what, unsigned long long n);

@@ -9,7 +9,7 @@
  *
  * Checked with every packet, by the clients of fake_world: P1, P2, P3 and P5 as far as one client can tell. After every
  * moment: the log (P3, P6) and all limits (P7). After every step: that every send ended (P4). In the end: that everyone
- * has all that is stored, and that all that was said is (P5, P8).
+ * has all that is stored, and that all that was said is (P5, P8); and that who asked knows who is here.
  *
  * How it is called: base/sim/sim_main.h. Millions of schedules, on demand:
  *

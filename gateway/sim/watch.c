@@ -165,6 +165,17 @@ static void check_place(struct cluster *cluster, struct fake_client *client, uns
     }
 }
 
+/* Who asked knows who is here, and that nobody types any more. */
+static void check_presence(struct cluster *cluster, struct fake_client *client, unsigned r)
+{
+    const struct fake_place *place = fake_client_place(client, cluster_namespace(r));
+    if (place->present != cluster->people_count || !place->has_names || place->typers > 0) {
+        fake_failed("%s was told of %llu members in %s (%s names) and %llu typers",
+                    client->username, (unsigned long long)place->present, cluster_room_name(r),
+                    place->has_names ? "with" : "without", (unsigned long long)place->typers);
+    }
+}
+
 void watch_end(struct cluster *cluster)
 {
     watch_step(cluster);
@@ -186,6 +197,9 @@ void watch_end(struct cluster *cluster)
         }
         for (unsigned r = 0; r < cluster->room_count; r++) {
             check_place(cluster, person->client, r);
+            if (cluster_wants_presence(cluster, person)) {
+                check_presence(cluster, person->client, r);
+            }
         }
     }
 }

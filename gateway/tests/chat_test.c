@@ -76,7 +76,7 @@ TEST(what_was_read_of_auth_is_written_so_that_it_reads_the_same)
     static const char *const AUTHS[] = {
         "{}",
         "{\"username\":\"Ann \\\"\\\\ \\u00e9\",\"serverOffset\":\"0\",\"junk\":[1,{}]}",
-        "{\"echo\":false,\"offset\":\"3-17\",\"pid\":\"a.b\\u002dc\"}",
+        "{\"echo\":false,\"presence\":true,\"offset\":\"3-17\",\"pid\":\"a.b\\u002dc\"}",
         "{\"offset\":9007199254740991,\"pid\":\"a.b-c\",\"serverOffset\":9007199254740991}",
     };
     for (size_t i = 0; i < COUNT_OF(AUTHS); i++) {
@@ -86,7 +86,8 @@ TEST(what_was_read_of_auth_is_written_so_that_it_reads_the_same)
         buf_append_char(&text, '\0');
         struct chat_auth again = auth_of(text.data);
         CHECK(bytes_equal(buf_bytes(&auth.username), buf_bytes(&again.username)));
-        CHECK(auth.echo == again.echo && auth.has_server_offset == again.has_server_offset &&
+        CHECK(auth.echo == again.echo && auth.presence == again.presence);
+        CHECK(auth.has_server_offset == again.has_server_offset &&
               auth.has_offset == again.has_offset);
         CHECK(!auth.has_server_offset || auth.server_offset == again.server_offset);
         CHECK(!auth.has_offset ||
@@ -502,6 +503,67 @@ TEST(acknowledgements_errors_and_gaps_have_their_exact_form)
     buf_release(&out);
 }
 
+TEST(presence_and_typing_have_their_exact_form)
+{
+    static const struct bytes NAMES[] = {{"a\"b", 3}, {"ann", 3}};
+    struct buf out = BUF_INIT;
+    chat_write_presence_event(&out, 2, NAMES, 2);
+    CHECK_TEXT(buf_bytes(&out), "\"chat presence\",{\"count\":2,\"names\":[\"a\\\"b\",\"ann\"]}");
+    buf_clear(&out);
+    chat_write_presence_event(&out, 10000, NULL, 0);
+    CHECK_TEXT(buf_bytes(&out), "\"chat presence\",{\"count\":10000}");
+    buf_clear(&out);
+    chat_write_typing_event(&out, NAMES, 2, 3);
+    CHECK_TEXT(buf_bytes(&out), "\"chat typing\",{\"users\":[\"a\\\"b\",\"ann\"],\"more\":3}");
+    buf_clear(&out);
+    chat_write_typing_event(&out, NULL, 0, 0);
+    CHECK_TEXT(buf_bytes(&out), "\"chat typing\",{\"users\":[],\"more\":0}");
+    buf_release(&out);
+}
+
+static enum chat_parse_result parse_typing(const char *json, bool *ret_is_typing)
+{
+    struct chat_request request;
+    const char *why = NULL;
+    enum chat_parse_result result =
+        chat_request_parse(scanned(bytes_of_string(json)), false, CONTENT_MAX, &request, &why);
+    assert_int_equal(request.type, CHAT_REQUEST_TYPING);
+    *ret_is_typing = request.is_typing;
+    chat_request_release(&request);
+    return result;
+}
+
+TEST(typing_is_true_or_false_and_nothing_else)
+{
+    bool is_typing = false;
+    assert_int_equal(parse_typing("[\"chat typing\",{\"typing\":true}]", &is_typing),
+                     CHAT_PARSE_OK);
+    CHECK(is_typing);
+    assert_int_equal(parse_typing("[\"chat typing\",{\"typing\":false}]", &is_typing),
+                     CHAT_PARSE_OK);
+    CHECK(!is_typing);
+    static const char *const WRONG[] = {"[\"chat typing\"]", "[\"chat typing\",true]",
+                                        "[\"chat typing\",{}]", "[\"chat typing\",{\"typing\":1}]",
+                                        "[\"chat typing\",{\"typing\":\"true\"}]"};
+    for (size_t i = 0; i < COUNT_OF(WRONG); i++) {
+        assert_int_equal(parse_typing(WRONG[i], &is_typing), CHAT_PARSE_INVALID);
+    }
+}
+
+TEST(presence_is_asked_for_with_true_alone)
+{
+    static const char *const NOT[] = {"{}", "{\"presence\":false}", "{\"presence\":1}",
+                                      "{\"presence\":\"true\"}"};
+    for (size_t i = 0; i < COUNT_OF(NOT); i++) {
+        struct chat_auth auth = auth_of(NOT[i]);
+        CHECK(!auth.presence);
+        chat_auth_release(&auth);
+    }
+    struct chat_auth auth = auth_of("{\"presence\":true}");
+    CHECK(auth.presence);
+    chat_auth_release(&auth);
+}
+
 TEST(codes_have_their_documented_names)
 {
     static const char *const NAMES[] = {"invalid_message", "too_large",  "forbidden",
@@ -529,4 +591,7 @@ TEST_MAIN(TEST_OF(only_well_formed_namespaces_are_rooms),
           TEST_OF(messages_are_shown_and_told_in_histories),
           TEST_OF(history_entries_are_read_from_frames_of_every_length_form),
           TEST_OF(acknowledgements_errors_and_gaps_have_their_exact_form),
+          TEST_OF(presence_and_typing_have_their_exact_form),
+          TEST_OF(typing_is_true_or_false_and_nothing_else),
+          TEST_OF(presence_is_asked_for_with_true_alone),
           TEST_OF(codes_have_their_documented_names))

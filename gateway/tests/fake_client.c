@@ -217,6 +217,53 @@ static void on_error_event(struct fake_client *client, struct fake_place *place,
          BYTES_FMT(has_id ? unquoted(client_id) : code));
 }
 
+/* Appends " <name>" for each string of @array. */
+static void append_names(struct buf *words, struct bytes array)
+{
+    struct json_iterator names = json_iterate(array);
+    struct bytes name;
+    while (json_next_element(&names, &name)) {
+        buf_append_char(words, ' ');
+        buf_append_bytes(words, unquoted(name));
+    }
+}
+
+static void on_presence(struct fake_client *client, struct fake_place *place, struct bytes details)
+{
+    struct bytes names = {0};
+    struct buf words = BUF_INIT;
+    place->present = number_of(member_of(details, "count"));
+    place->has_names = json_object_get(details, BYTES("names"), &names);
+    if (place->has_names) {
+        append_names(&words, names);
+    }
+    if (!place->wants_presence) {
+        fake_failed("%s did not ask who is in %s", client->username, place->namespace);
+    }
+    if (!client->is_quiet) {
+        note(client, place, "presence %llu%.*s", (unsigned long long)place->present,
+             BYTES_FMT(buf_bytes(&words)));
+    }
+    buf_release(&words);
+}
+
+static void on_typing(struct fake_client *client, struct fake_place *place, struct bytes details)
+{
+    struct buf words = BUF_INIT;
+    append_names(&words, member_of(details, "users"));
+    place->typers = (words.len > 0) + number_of(member_of(details, "more"));
+    if (!place->wants_presence) {
+        fake_failed("%s did not ask who types in %s", client->username, place->namespace);
+    }
+    if (number_of(member_of(details, "more")) > 0) {
+        buf_append_format(&words, " +%.*s", BYTES_FMT(member_of(details, "more")));
+    }
+    if (!client->is_quiet) {
+        note(client, place, "typing%.*s", BYTES_FMT(buf_bytes(&words)));
+    }
+    buf_release(&words);
+}
+
 static void on_event(struct fake_client *client, struct fake_place *place, struct bytes payload)
 {
     struct bytes name, details = {0};
@@ -228,6 +275,14 @@ static void on_event(struct fake_client *client, struct fake_place *place, struc
     }
     bool has_details = json_next_element(&arguments, &details);
     ASSERT(has_details);
+    if (bytes_equal(name, BYTES("\"chat presence\""))) {
+        on_presence(client, place, details);
+        return;
+    }
+    if (bytes_equal(name, BYTES("\"chat typing\""))) {
+        on_typing(client, place, details);
+        return;
+    }
     if (bytes_equal(name, BYTES("\"chat gap\""))) {
         on_gap(client, place, details);
     } else if (bytes_equal(name, BYTES("\"chat error\""))) {
@@ -762,6 +817,7 @@ void fake_client_join(struct fake_client *client, const char *namespace, const c
     place->next_id = 0; /* the test knows where it starts */
     place->epoch = 0;
     place->no_echo = strstr(auth, "\"echo\":false") != NULL;
+    place->wants_presence = strstr(auth, "\"presence\":true") != NULL;
     fake_client_say(client, "0%s{\"username\":\"%s\"%s%s}", comma_namespace(namespace, text),
                     client->username, *auth != '\0' ? "," : "", auth);
 }
@@ -776,8 +832,9 @@ void fake_client_rejoin(struct fake_client *client, const char *namespace)
     if (place->pid[0] != '\0') {
         snprintf(pid, sizeof(pid), ",\"pid\":\"%s\"", place->pid);
     }
-    fake_client_say(client, "0%s{\"username\":\"%s\"%s%s%s}", comma_namespace(namespace, text),
-                    client->username, pid, offset, place->no_echo ? ",\"echo\":false" : "");
+    fake_client_say(client, "0%s{\"username\":\"%s\"%s%s%s%s}", comma_namespace(namespace, text),
+                    client->username, pid, offset, place->no_echo ? ",\"echo\":false" : "",
+                    place->wants_presence ? ",\"presence\":true" : "");
 }
 
 void fake_client_send(struct fake_client *client, const char *namespace, const char *content,

@@ -13,6 +13,7 @@ enum mail_type {
     MAIL_APPEND_REPLY,
     MAIL_QUERY_REPLY,
     MAIL_ROOM_EVENT,
+    MAIL_PRESENCE,
     MAIL_FORWARD,
     MAIL_FORWARD_LOST
 };
@@ -73,6 +74,8 @@ static struct fake_mail *post(struct fake_gateway *gateway, enum mail_type type,
                   fake_random(world, faults->delay_max_ms - faults->delay_min_ms + 1);
     if (type == MAIL_FORWARD) { /* from one gateway to another, as everything on NATS, in order */
         mail->at_ms = world->last_forward_ms = MAX_OF(mail->at_ms, world->last_forward_ms);
+    } else if (type == MAIL_PRESENCE) {
+        mail->at_ms = world->last_presence_ms = MAX_OF(mail->at_ms, world->last_presence_ms);
     } else if (type == MAIL_FORWARD_LOST) {
         mail->at_ms += LOST_FOUND_OUT_MS;
     } else if (type == MAIL_APPEND && fake_chance(world, faults->request_late)) {
@@ -94,15 +97,30 @@ static void mail_free(struct fake_mail *mail)
     free(mail);
 }
 
-static bool is_subscribed(const struct fake_gateway *gateway, struct bytes room)
+static bool has_room(const struct buf *rooms, struct bytes room)
 {
     struct buf key = BUF_INIT;
     buf_append_format(&key, "|%.*s|", BYTES_FMT(room));
-    bool is_there =
-        gateway->subscriptions.len > 0 &&
-        memmem(gateway->subscriptions.data, gateway->subscriptions.len, key.data, key.len) != NULL;
+    bool is_there = rooms->len > 0 && memmem(rooms->data, rooms->len, key.data, key.len) != NULL;
     buf_release(&key);
     return is_there;
+}
+
+static void add_room(struct buf *rooms, struct bytes room)
+{
+    ASSERT(!has_room(rooms, room));
+    buf_append_format(rooms, "|%.*s|", BYTES_FMT(room));
+}
+
+static void remove_room(struct buf *rooms, struct bytes room)
+{
+    struct buf key = BUF_INIT;
+    buf_append_format(&key, "|%.*s|", BYTES_FMT(room));
+    char *at = memmem(rooms->data, rooms->len, key.data, key.len);
+    ASSERT(at != NULL);
+    memmove(at, at + key.len, rooms->len - (size_t)(at - rooms->data) - key.len);
+    rooms->len -= key.len;
+    buf_release(&key);
 }
 
 void fake_world_publish(struct fake_world *world, const struct contract_room_event *event)
@@ -111,7 +129,8 @@ void fake_world_publish(struct fake_world *world, const struct contract_room_eve
     contract_encode_room_event(&payload, event);
     for (size_t i = 0; i < FAKE_GATEWAYS_MAX; i++) {
         struct fake_gateway *gateway = &world->gateways[i];
-        if (gateway->hub == NULL || gateway->is_cut_off || !is_subscribed(gateway, event->room)) {
+        if (gateway->hub == NULL || gateway->is_cut_off ||
+            !has_room(&gateway->subscriptions, event->room)) {
             continue;
         }
         if (!world->loses_broadcasts && !fake_chance(world, world->faults.broadcast_lost)) {
@@ -245,6 +264,11 @@ static void gateway_receives(struct fake_world *world, struct fake_mail *mail)
         decoded = contract_decode_room_event(payload);
         ASSERT(decoded != NULL);
         hub_on_room_event(gateway->hub, decoded, world->now_ms);
+    } else if (mail->type == MAIL_PRESENCE) {
+        decoded = contract_decode_presence(payload);
+        ASSERT(decoded != NULL);
+        hub_on_presence(gateway->hub, decoded, world->now_ms);
+        contract_free(decoded);
     } else if (mail->type == MAIL_APPEND_REPLY) {
         decoded = mail->is_nobody ? NULL : contract_decode_append_reply(payload);
         hub_on_append_reply(gateway->hub, mail->request, decoded, world->now_ms);
@@ -261,8 +285,8 @@ static void trace_mail(const struct fake_world *world, const struct fake_mail *m
     static const char *const NAMES[] = {
         [MAIL_APPEND] = "append",         [MAIL_QUERY] = "query",
         [MAIL_APPEND_REPLY] = "appended", [MAIL_QUERY_REPLY] = "answer",
-        [MAIL_ROOM_EVENT] = "event",      [MAIL_FORWARD] = "forward",
-        [MAIL_FORWARD_LOST] = "lost",
+        [MAIL_ROOM_EVENT] = "event",      [MAIL_PRESENCE] = "presence",
+        [MAIL_FORWARD] = "forward",       [MAIL_FORWARD_LOST] = "lost",
     };
     fprintf(world->trace, "%llu %s %u.%llu %llu ", (unsigned long long)world->now_ms,
             NAMES[mail->type], mail->gateway->index, (unsigned long long)mail->life,
@@ -296,21 +320,42 @@ static void deliver(struct fake_world *world, struct fake_mail *mail)
 static void world_subscribe(void *user, struct bytes room)
 {
     struct fake_gateway *gateway = user;
-    ASSERT(!is_subscribed(gateway, room));
     gateway->subscribes++;
-    buf_append_format(&gateway->subscriptions, "|%.*s|", BYTES_FMT(room));
+    add_room(&gateway->subscriptions, room);
 }
 
 static void world_unsubscribe(void *user, struct bytes room)
 {
     struct fake_gateway *gateway = user;
-    struct buf key = BUF_INIT, *all = &gateway->subscriptions;
-    buf_append_format(&key, "|%.*s|", BYTES_FMT(room));
-    char *at = memmem(all->data, all->len, key.data, key.len);
-    ASSERT(at != NULL);
-    memmove(at, at + key.len, all->len - (size_t)(at - all->data) - key.len);
-    all->len -= key.len;
-    buf_release(&key);
+    ASSERT(!has_room(&gateway->watched, room));
+    remove_room(&gateway->subscriptions, room);
+}
+
+static void world_watch(void *user, struct bytes room, bool listens)
+{
+    struct fake_gateway *gateway = user;
+    ASSERT(has_room(&gateway->subscriptions, room));
+    if (listens) {
+        add_room(&gateway->watched, room);
+    } else {
+        remove_room(&gateway->watched, room);
+    }
+}
+
+static void world_announce(void *user, struct bytes room, struct bytes payload)
+{
+    struct fake_gateway *from = user;
+    struct fake_world *world = from->world;
+    from->announcements++;
+    for (size_t i = 0; i < FAKE_GATEWAYS_MAX && !from->is_cut_off; i++) {
+        struct fake_gateway *gateway = &world->gateways[i];
+        bool hears = gateway->hub != NULL && !gateway->is_cut_off &&
+                     has_room(&gateway->watched, room) && !world->loses_presence &&
+                     !fake_chance(world, world->faults.broadcast_lost);
+        if (hears) {
+            post(gateway, MAIL_PRESENCE, 0, false, payload);
+        }
+    }
 }
 
 static void world_append(void *user, unsigned shard, uint64_t request, struct bytes payload)
@@ -341,6 +386,7 @@ static void world_publish(void *user, struct bytes room, struct bytes payload)
     struct fake_gateway *gateway = user;
     struct contract_room_event *event = contract_decode_room_event(payload);
     ASSERT(event != NULL && bytes_equal(event->room, room));
+    gateway->questions += event->type == CONTRACT_PRESENCE_WANTED;
     if (!gateway->is_cut_off) {
         fake_world_publish(gateway->world, event);
     }
@@ -442,10 +488,13 @@ struct hub_settings fake_settings(const struct fake_world *world)
         .recovery_max = 10000,
         .send_deadline_ms = 8000,
         .room_grace_ms = 30000,
+        .presence_refresh_ms = 10000,
         .rooms_per_client_max = 100,
         .joins_per_turn = JOINS_PER_TURN,
         .catch_ups_per_turn = CATCH_UPS_PER_TURN,
         .deliveries_per_turn = DELIVERIES_PER_TURN,
+        .presence_visits_per_turn = PRESENCE_VISITS_PER_TURN,
+        .presence_rooms_per_turn = PRESENCE_ROOMS_PER_TURN,
         .room_log_bytes_max = 4 << 20,
         .log_bytes_max = 256 << 20,
         .page_answer_bytes_max = PAGE_ANSWER_BYTES_MAX,
@@ -466,6 +515,8 @@ struct fake_gateway *fake_gateway_start(struct fake_world *world, unsigned index
         .user = gateway,
         .subscribe = world_subscribe,
         .unsubscribe = world_unsubscribe,
+        .watch = world_watch,
+        .announce = world_announce,
         .append = world_append,
         .query = world_query,
         .publish = world_publish,
@@ -482,8 +533,13 @@ struct fake_gateway *fake_gateway_start(struct fake_world *world, unsigned index
 
 void fake_gateway_kill(struct fake_gateway *gateway)
 {
-    struct fake_world *world = gateway->world;
     gateway->is_cut_off = true;
+    fake_gateway_stop(gateway);
+}
+
+void fake_gateway_stop(struct fake_gateway *gateway)
+{
+    struct fake_world *world = gateway->world;
     for (size_t i = 0; i < world->client_count; i++) {
         struct fake_client *client = world->clients[i];
         if (client->gateway == gateway) {
@@ -499,6 +555,7 @@ void fake_gateway_kill(struct fake_gateway *gateway)
     gateway->hub = NULL;
     timers_release(&gateway->timers);
     buf_release(&gateway->subscriptions);
+    buf_release(&gateway->watched);
 }
 
 /* --- time --- */

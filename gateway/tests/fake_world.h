@@ -63,7 +63,8 @@ struct fake_gateway {
     uint64_t life;            /* what was sent to an earlier life is not delivered */
     bool is_cut_off;          /* from the bus: nothing comes, nothing goes */
     struct buf subscriptions; /* "|room||room|" */
-    unsigned appends, queries, subscribes;
+    struct buf watched;       /* likewise: of presence */
+    unsigned appends, queries, subscribes, announcements, questions;
     unsigned turns; /* of its loop, with something to do */
     bool last_append_was_repeat;
 };
@@ -74,7 +75,10 @@ struct fake_place {
     bool is_joined;
     bool is_recovered; /* of the last CONNECT */
     bool is_fresh;     /* nothing came since */
-    bool no_echo;
+    bool no_echo, wants_presence;
+    uint64_t present; /* members of the room, as it was last told */
+    bool has_names;   /* of them all, in the same */
+    uint64_t typers;  /* 0: nobody types, as it was last told */
     char sid[64];
     char pid[600];
     uint64_t epoch;   /* of the newest message seen */
@@ -132,14 +136,15 @@ struct fake_world {
     size_t ask_count;
     enum fake_store_mode append_mode, query_mode;
     struct fake_faults faults;
-    bool loses_broadcasts;
+    bool loses_broadcasts, loses_presence;
     bool has_slow_turns; /* a gateway's loop has one turn a millisecond */
     struct fake_gateway gateways[FAKE_GATEWAYS_MAX];
     struct fake_client *clients[FAKE_CLIENTS_MAX];
     size_t client_count;
     struct fake_mail *mail;
     uint64_t last_move;
-    uint64_t last_forward_ms; /* what follows a client that moved arrives in its order */
+    uint64_t last_presence_ms; /* likewise */
+    uint64_t last_forward_ms;  /* what follows a client that moved arrives in its order */
     struct pid_keys keys;
     void (*on_moment)(void *user); /* NULL, or: all that was due by now has happened */
     void *user;
@@ -160,6 +165,9 @@ struct fake_gateway *fake_gateway_start(struct fake_world *world, unsigned index
 
 /* kill -9. Its clients' sockets are gone. */
 void fake_gateway_kill(struct fake_gateway *gateway);
+
+/* It ends by itself, and what it says at its end is heard. */
+void fake_gateway_stop(struct fake_gateway *gateway);
 
 /* What the hub of @gateway has counted: joins, from memory and from the store; `chat gap` events of all reasons. */
 uint64_t fake_joins(const struct fake_gateway *gateway, enum hub_join join, enum hub_gap gap);
@@ -219,6 +227,8 @@ void fake_client_drain(struct fake_client *client);
  *   error <code> <client id>
  *   ack <n> ok <id>, ack <n> duplicate <id>, ack <n> error <code>    n counts the client's sends, from 1
  *   history <first>-<last> [more]    an answer to `chat history`; "history none" when it is empty
+ *   presence <count> [<name> …]      who is here
+ *   typing [<name> …] [+<more>]      who types
  *   closed               the connection was closed by the gateway
  *
  * In other rooms than the lobby each has the namespace in front.

@@ -1,6 +1,7 @@
 #include "hub_limits.h"
 
 #include "hub/client.h"
+#include "hub/presence.h"
 #include "hub/room.h"
 
 enum {
@@ -31,6 +32,34 @@ static size_t count(const struct list *list)
         n++;
     }
     return n;
+}
+
+/* What is kept of who is in @room, whose names count in @names_bytes. */
+static const char *presence_broken(const struct room *room, size_t *names_bytes)
+{
+    const struct presence *presence = room->presence;
+    uint32_t wanting = 0, typing = 0;
+    for (uint32_t i = 0; i < room->member_count; i++) {
+        wanting += room->members[i]->wants_presence;
+        typing += room->members[i]->is_typing;
+    }
+    if (presence == NULL) {
+        return wanting > 0 || typing > 0 ? "members want to know who is here, and nobody tells"
+                                         : NULL;
+    }
+    if (wanting != presence->wanting || typing != presence->typer_count ||
+        typing > TYPERS_OF_ROOM_MAX) {
+        return "presence counts other members than there are";
+    }
+    uint64_t members = 0;
+    for (uint32_t i = 0; i < presence->roster.count; i++) {
+        members += presence->roster.gateways[i].count;
+        *names_bytes += presence->roster.gateways[i].names.len;
+    }
+    if (members != presence->roster.members || presence->roster.count > ROSTER_GATEWAYS_MAX) {
+        return "a roster counts other members than it has, or has too many gateways";
+    }
+    return timer_is_set(&presence->timer) ? NULL : "presence that is never looked at again";
 }
 
 static const char *room_broken(const struct room *room)
@@ -82,9 +111,10 @@ static const char *pages_broken(const struct page_cache *pages)
 
 const char *hub_limits_broken(const struct hub *hub)
 {
-    size_t cursor = 0, log_bytes = 0, bounded = 0;
+    size_t cursor = 0, log_bytes = 0, bounded = 0, names_bytes = 0;
     for (const struct room *room; (room = map_next(&hub->rooms, &cursor)) != NULL;) {
         const char *wrong = room_broken(room);
+        wrong = wrong != NULL ? wrong : presence_broken(room, &names_bytes);
         if (wrong != NULL) {
             return wrong;
         }
@@ -93,6 +123,9 @@ const char *hub_limits_broken(const struct hub *hub)
     }
     if (log_bytes != hub->log_budget.bytes) {
         return "the logs' bytes are not what was counted";
+    }
+    if (names_bytes != hub->presence.bytes || names_bytes > PRESENCE_BYTES_MAX) {
+        return "the rosters' names are not what was counted, or too many";
     }
     if (bounded > hub->log_budget.bytes_max) {
         return "all logs together are too large";

@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     struct bytes payload = bytes_of((const char *)data + 1, size - 1);
-    switch (data[0] % 9) {
+    switch (data[0] % 10) {
     case 0: CHECK_AGAIN(append, payload); break;
     case 1: CHECK_AGAIN(append_reply, payload); break;
     case 2: CHECK_AGAIN(room_event, payload); break;
@@ -42,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 6: CHECK_AGAIN(peer_answer, payload); break;
     case 7: CHECK_AGAIN(handover, payload); break;
     case 8: CHECK_AGAIN(moved_outcome, payload); break;
+    case 9: CHECK_AGAIN(presence, payload); break;
     }
     return 0;
 }

@@ -218,6 +218,133 @@ static void a_resumed_session_comes_back_as_it_was(void **state)
     contract_free(back);
 }
 
+static void a_question_who_is_here_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    struct contract_room_event event = {
+        .room = BYTES("lobby"),
+        .type = CONTRACT_PRESENCE_WANTED,
+        .presence_wanted = {.gateway = BYTES("gw0-0001"), .valid_ms = 30000, .is_new = true},
+    };
+    struct buf out = BUF_INIT;
+    contract_encode_room_event(&out, &event);
+    struct contract_room_event *back = contract_decode_room_event(buf_bytes(&out));
+    buf_release(&out);
+    assert_non_null(back);
+    assert_int_equal(back->type, CONTRACT_PRESENCE_WANTED);
+    assert_slice(back->presence_wanted.gateway, BYTES("gw0-0001"));
+    assert_int_equal(back->presence_wanted.valid_ms, 30000);
+    assert_true(back->presence_wanted.is_new);
+    contract_free(back);
+}
+
+/* A gateway of the version before knows the fields 1 to 3 of a RoomEvent, and wants one of 2 and 3. */
+static void a_question_who_is_here_is_a_resumed_session_of_nobody_to_readers_of_before(void **state)
+{
+    (void)state;
+    struct contract_room_event event = {
+        .room = BYTES("r"),
+        .type = CONTRACT_PRESENCE_WANTED,
+        .presence_wanted = {.gateway = BYTES("gw0-0001")},
+    };
+    struct buf out = BUF_INIT;
+    contract_encode_room_event(&out, &event);
+    struct bytes known = bytes_of(out.data, 5); /* room: 3 bytes; an empty session_resumed: 2 */
+    assert_bytes(known, BYTES("\x0A\x01r\x1A\0"));
+    struct contract_room_event *back = contract_decode_room_event(known);
+    assert_non_null(back);
+    assert_int_equal(back->type, CONTRACT_SESSION_RESUMED);
+    assert_int_equal(back->resumed.session.len, 0);
+    contract_free(back);
+    buf_release(&out);
+}
+
+static void what_a_gateway_says_of_its_members_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    struct bytes names[] = {BYTES("ann"), BYTES("bob")}, users[] = {BYTES("bob")};
+    struct contract_presence presence = {
+        .room = BYTES("lobby"),
+        .gateway = BYTES("gw0-0001"),
+        .has_census = true,
+        .census = {.count = 3,
+                   .has_names = true,
+                   .wants_presence = true,
+                   .valid_ms = 30000,
+                   .name_count = 2,
+                   .names = names},
+        .has_typing = true,
+        .typing = {.user_count = 1, .users = users, .more = 7},
+    };
+    struct buf out = BUF_INIT;
+    contract_encode_presence(&out, &presence);
+    struct contract_presence *back = contract_decode_presence(buf_bytes(&out));
+    assert_non_null(back);
+    assert_slice(back->room, BYTES("lobby"));
+    assert_slice(back->gateway, BYTES("gw0-0001"));
+    assert_true(back->has_census && back->census.has_names && back->census.wants_presence);
+    assert_int_equal(back->census.count, 3);
+    assert_int_equal(back->census.valid_ms, 30000);
+    assert_int_equal(back->census.name_count, 2);
+    assert_slice(back->census.names[1], names[1]);
+    assert_true(back->has_typing && back->typing.user_count == 1 && back->typing.more == 7);
+    assert_slice(back->typing.users[0], users[0]);
+    contract_free(back);
+
+    buf_clear(&out);
+    presence.has_census = presence.has_typing = false;
+    contract_encode_presence(&out, &presence);
+    back = contract_decode_presence(buf_bytes(&out));
+    assert_true(back != NULL && !back->has_census && !back->has_typing);
+    contract_free(back);
+    buf_release(&out);
+}
+
+static bool presence_is_valid(const struct contract_presence *presence)
+{
+    struct buf out = BUF_INIT;
+    contract_encode_presence(&out, presence);
+    struct contract_presence *back = contract_decode_presence(buf_bytes(&out));
+    bool is_valid = back != NULL;
+    contract_free(back);
+    buf_release(&out);
+    return is_valid;
+}
+
+static void a_census_has_so_many_names_at_most_and_typers_so_many(void **state)
+{
+    (void)state;
+    struct bytes names[CONTRACT_NAMES_MAX + 1];
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        names[i] = BYTES("x");
+    }
+    struct contract_presence presence = {
+        .room = BYTES("lobby"),
+        .gateway = BYTES("gw0-0001"),
+        .has_census = true,
+        .census = {.name_count = CONTRACT_NAMES_MAX, .names = names},
+        .has_typing = true,
+        .typing = {.user_count = CONTRACT_TYPERS_MAX, .users = names},
+    };
+    assert_true(presence_is_valid(&presence));
+    presence.census.name_count++;
+    assert_false(presence_is_valid(&presence));
+    presence.census.name_count--;
+    presence.typing.user_count++;
+    assert_false(presence_is_valid(&presence));
+    presence.typing.user_count--;
+    names[3] = BYTES("");
+    assert_false(presence_is_valid(&presence));
+    char long_name[CONTRACT_NAME_BYTES_MAX + 1] = {0};
+    names[3] = bytes_of(long_name, CONTRACT_NAME_BYTES_MAX);
+    assert_true(presence_is_valid(&presence));
+    names[3].len++;
+    assert_false(presence_is_valid(&presence));
+    names[3] = BYTES("x");
+    presence.gateway = BYTES("gw");
+    assert_false(presence_is_valid(&presence));
+}
+
 static void queries_come_back_as_they_were(void **state)
 {
     (void)state;
@@ -581,6 +708,7 @@ static void a_handover_comes_back_as_it_was_also_in_two_pieces(void **state)
          .username = BYTES("ann"),
          .auth = BYTES(""),
          .no_echo = true,
+         .wants_presence = true,
          .epoch = 2,
          .cursor = 18,
          .send_count = COUNT_OF(sends),
@@ -616,7 +744,8 @@ static void a_handover_comes_back_as_it_was_also_in_two_pieces(void **state)
     assert_slice(ann->room, members[0].room);
     assert_slice(ann->session, members[0].session);
     assert_slice(ann->username, members[0].username);
-    assert_true(ann->no_echo && ann->epoch == 2 && ann->cursor == 18);
+    assert_true(ann->no_echo && ann->wants_presence && ann->epoch == 2 && ann->cursor == 18);
+    assert_false(back->members[1].wants_presence);
     assert_int_equal(ann->send_count, 2);
     assert_true(ann->sends[0].has_ack && ann->sends[0].ack_id == 7 && ann->sends[0].id == 0);
     assert_slice(ann->sends[0].client_id, BYTES("c1"));
@@ -660,6 +789,11 @@ int main(void)
         cmocka_unit_test(a_batch_comes_back_as_it_was),
         cmocka_unit_test(a_batch_whose_ids_overflow_or_that_is_empty_is_malformed),
         cmocka_unit_test(a_resumed_session_comes_back_as_it_was),
+        cmocka_unit_test(a_question_who_is_here_comes_back_as_it_was),
+        cmocka_unit_test(
+            a_question_who_is_here_is_a_resumed_session_of_nobody_to_readers_of_before),
+        cmocka_unit_test(what_a_gateway_says_of_its_members_comes_back_as_it_was),
+        cmocka_unit_test(a_census_has_so_many_names_at_most_and_typers_so_many),
         cmocka_unit_test(queries_come_back_as_they_were),
         cmocka_unit_test(replies_to_queries_come_back_as_they_were),
         cmocka_unit_test(a_refused_query_has_a_reason_and_nothing_else),

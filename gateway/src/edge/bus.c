@@ -19,10 +19,18 @@ enum {
 /* A room's subscription; the bus thread's. */
 struct subscription {
     char *room;
-    natsSubscription *nats;
+    bool watches;
+    natsSubscription *nats, *presence;
 };
 
-enum command_type { COMMAND_SUBSCRIBE, COMMAND_UNSUBSCRIBE, COMMAND_PUBLISH, COMMAND_STOP };
+enum command_type {
+    COMMAND_SUBSCRIBE,
+    COMMAND_UNSUBSCRIBE,
+    COMMAND_WATCH,
+    COMMAND_UNWATCH,
+    COMMAND_PUBLISH,
+    COMMAND_STOP
+};
 
 /* From the loop to the bus thread. */
 struct command {
@@ -40,6 +48,7 @@ enum mail_type {
     MAIL_QUERY_REPLY,
     MAIL_PEER_REQUEST,
     MAIL_PEER_ANSWER,
+    MAIL_PRESENCE,
     MAIL_RESTORED
 };
 
@@ -80,8 +89,8 @@ struct bus {
     _Atomic bool is_too_small; /* max_payload */
     atomic_bool is_closing;
     atomic_bool is_lost; /* the connection will not come back: the bus thread makes another one */
-    _Atomic uint64_t reconnects, mail_dropped, replies_dropped, peer_mail_dropped, commands_dropped,
-        slow_consumer;
+    _Atomic uint64_t reconnects, mail_dropped, replies_dropped, peer_mail_dropped, presence_dropped,
+        commands_dropped, slow_consumer;
 };
 
 /* --- nats.c's threads ------------------------------------------------------------------------------------------- */
@@ -133,6 +142,24 @@ static void on_room_message(natsConnection *nc, natsSubscription *sub, natsMsg *
             LOG(LOG_WARN, "room_event_malformed", F_STR("subject", natsMsg_GetSubject(msg)));
         } else {
             send_mail(bus, MAIL_ROOM_EVENT, 0, payload.len, event);
+        }
+    }
+    natsMsg_Destroy(msg);
+}
+
+static void on_presence_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *user)
+{
+    (void)nc, (void)sub;
+    struct bus *bus = user;
+    struct bytes payload = payload_of(msg);
+    if (atomic_load(&bus->mail_bytes) + payload.len > BUS_PRESENCE_BYTES_MAX) {
+        atomic_fetch_add(&bus->presence_dropped, 1);
+    } else {
+        struct contract_presence *presence = contract_decode_presence(payload);
+        if (presence == NULL) {
+            LOG(LOG_WARN, "presence_malformed", F_STR("subject", natsMsg_GetSubject(msg)));
+        } else {
+            send_mail(bus, MAIL_PRESENCE, 0, payload.len, presence);
         }
     }
     natsMsg_Destroy(msg);
@@ -298,6 +325,13 @@ static void subscribe_to(struct bus *bus, const char *subject, natsMsgHandler on
     }
 }
 
+static void watch(struct bus *bus, struct subscription *subscription)
+{
+    char subject[CONTRACT_SUBJECT_BYTES_MAX];
+    contract_presence_subject(bytes_of_string(subscription->room), subject);
+    subscribe_to(bus, subject, on_presence_message, &subscription->presence);
+}
+
 /* Where nats.c has closed the connection, that is done again when there is another one. */
 static void subscribe(struct bus *bus, struct subscription *subscription)
 {
@@ -307,6 +341,9 @@ static void subscribe(struct bus *bus, struct subscription *subscription)
     char subject[CONTRACT_SUBJECT_BYTES_MAX];
     contract_room_subject(bytes_of_string(subscription->room), subject);
     subscribe_to(bus, subject, on_room_message, &subscription->nats);
+    if (subscription->watches) {
+        watch(bus, subscription);
+    }
 }
 
 static void add_subscription(struct bus *bus, struct bytes room)
@@ -318,8 +355,30 @@ static void add_subscription(struct bus *bus, struct bytes room)
     atomic_store(&bus->subscription_count, bus->subscriptions.count);
 }
 
+static void unwatch(struct subscription *subscription)
+{
+    natsSubscription_Unsubscribe(subscription->presence);
+    natsSubscription_Destroy(subscription->presence);
+    subscription->presence = NULL;
+}
+
+static void set_watching(struct bus *bus, struct bytes room, bool watches)
+{
+    struct subscription *subscription = map_get(&bus->subscriptions, room);
+    if (subscription == NULL || subscription->watches == watches) {
+        return;
+    }
+    subscription->watches = watches;
+    if (!watches) {
+        unwatch(subscription);
+    } else if (bus->nats != NULL) {
+        watch(bus, subscription);
+    }
+}
+
 static void subscription_free(struct subscription *subscription)
 {
+    unwatch(subscription);
     natsSubscription_Unsubscribe(subscription->nats);
     natsSubscription_Destroy(subscription->nats);
     free(subscription->room);
@@ -358,6 +417,10 @@ static void run_command(struct bus *bus, const struct command *command)
         atomic_store(&bus->subscription_count, bus->subscriptions.count);
         break;
     }
+    case COMMAND_WATCH:
+    case COMMAND_UNWATCH:
+        set_watching(bus, bytes_of(command->payload, command->len), command->type == COMMAND_WATCH);
+        break;
     case COMMAND_PUBLISH: publish(bus, command); break;
     case COMMAND_STOP: bus->is_stopping = true; break;
     }
@@ -416,7 +479,8 @@ static void forget_connection(struct bus *bus)
     size_t cursor = 0;
     for (struct subscription *s; (s = map_next(&bus->subscriptions, &cursor)) != NULL;) {
         natsSubscription_Destroy(s->nats);
-        s->nats = NULL;
+        natsSubscription_Destroy(s->presence);
+        s->nats = s->presence = NULL;
     }
     natsConnection_Destroy(bus->nats);
     bus->nats = NULL;
@@ -488,6 +552,7 @@ static void deliver(struct bus *bus, struct mail *mail)
     case MAIL_PEER_ANSWER:
         callbacks->on_peer_answer(callbacks->user, mail->number, mail->decoded);
         break;
+    case MAIL_PRESENCE: callbacks->on_presence(callbacks->user, mail->decoded); break;
     case MAIL_RESTORED:
         atomic_store(&bus->restored_is_mailed, false);
         callbacks->on_restored(callbacks->user);
@@ -544,6 +609,11 @@ void bus_unsubscribe(struct bus *bus, struct bytes room)
     send_command(bus, COMMAND_UNSUBSCRIBE, room, "", "");
 }
 
+void bus_watch(struct bus *bus, struct bytes room, bool listens)
+{
+    send_command(bus, listens ? COMMAND_WATCH : COMMAND_UNWATCH, room, "", "");
+}
+
 static void send_publish(struct bus *bus, const char *subject, const char *reply,
                          struct bytes payload)
 {
@@ -598,6 +668,13 @@ void bus_publish_to_room(struct bus *bus, struct bytes room, struct bytes payloa
     send_publish(bus, subject, "", payload);
 }
 
+void bus_publish_presence(struct bus *bus, struct bytes room, struct bytes payload)
+{
+    char subject[CONTRACT_SUBJECT_BYTES_MAX];
+    contract_presence_subject(room, subject);
+    send_publish(bus, subject, "", payload);
+}
+
 bool bus_is_connected(const struct bus *bus)
 {
     return atomic_load(&bus->is_connected);
@@ -615,6 +692,7 @@ struct bus_stats bus_stats(const struct bus *bus)
         .mail_dropped = atomic_load(&bus->mail_dropped),
         .replies_dropped = atomic_load(&bus->replies_dropped),
         .peer_mail_dropped = atomic_load(&bus->peer_mail_dropped),
+        .presence_dropped = atomic_load(&bus->presence_dropped),
         .commands_dropped = atomic_load(&bus->commands_dropped),
         .slow_consumer = atomic_load(&bus->slow_consumer),
         .is_connected = atomic_load(&bus->is_connected),

@@ -12,7 +12,8 @@
  *         which has every room's head checked. What other gateways ask and answer is dropped like broadcasts: it counts
  *         as lost, and whoever waits for it finds out. Replies have BUS_REPLY_BYTES_MAX, which is more than the hub asks
  *         for at a time; only answers to repeats, of a store that was frozen, can pass it, and are dropped: what lacks an
- *         answer is asked again. All bytes are counted as they come; decoded, small messages take three times as much.
+ *         answer is asked again. Presence has half of the mailbox at most, so that it is never in the way of the rest, and is dropped
+ *         past that: it is told again. All bytes are counted as they come; decoded, small messages take three times as much.
  *         Subscriptions: nats.c keeps BUS_PENDING_BYTES_MAX and BUS_PENDING_MESSAGES_MAX of each until its thread has
  *         looked at them, which only drops while the mailbox is full; past that nats.c drops, and says so.
  *
@@ -30,6 +31,7 @@
 enum {
     BUS_COMMAND_BYTES_MAX = 64 * 1024 * 1024,
     BUS_MAIL_BYTES_MAX = 64 * 1024 * 1024,
+    BUS_PRESENCE_BYTES_MAX = BUS_MAIL_BYTES_MAX / 2, /* ... of which presence comes in */
     BUS_REPLY_BYTES_MAX = 160 * 1024 * 1024,
     BUS_PENDING_BYTES_MAX = 16 * 1024 * 1024,
     BUS_PENDING_MESSAGES_MAX = 65536,
@@ -48,6 +50,8 @@ struct bus_callbacks {
     void (*on_peer_request)(void *user, const struct contract_peer_request *request);
     /* Another gateway answers. @answer NULL: there is none of that name, or no sense in the answer. Borrowed. */
     void (*on_peer_answer)(void *user, uint64_t number, const struct contract_peer_answer *answer);
+    /* Another gateway says who is in a room there. Borrowed. */
+    void (*on_presence)(void *user, const struct contract_presence *presence);
     /* NATS is there (again), or broadcasts were dropped. */
     void (*on_restored)(void *user);
 };
@@ -70,6 +74,9 @@ bool bus_is_too_small(const struct bus *bus);
 void bus_subscribe(struct bus *bus, struct bytes room);
 void bus_unsubscribe(struct bus *bus, struct bytes room);
 
+/* Listens, or not, to what other gateways say of who is in @room, which is subscribed; bus_unsubscribe() ends that too. */
+void bus_watch(struct bus *bus, struct bytes room, bool listens);
+
 enum bus_request_type { BUS_APPEND, BUS_QUERY };
 
 /* Publishes a request whose answer comes back under the same @number. Borrows @payload. */
@@ -77,6 +84,9 @@ void bus_request(struct bus *bus, enum bus_request_type type, unsigned shard, ui
                  struct bytes payload);
 
 void bus_publish_to_room(struct bus *bus, struct bytes room, struct bytes payload);
+
+/* Publishes a Presence to whoever watches @room. Borrows @payload. */
+void bus_publish_presence(struct bus *bus, struct bytes room, struct bytes payload);
 
 /* Publishes a PeerRequest to the gateway @peer. Borrows @payload. */
 void bus_ask_peer(struct bus *bus, const char peer[CONTRACT_GATEWAY_ID_BYTES], uint64_t number,
@@ -90,8 +100,9 @@ struct bus_stats {
     uint64_t mail_dropped; /* broadcasts */
     uint64_t replies_dropped;
     uint64_t peer_mail_dropped; /* of other gateways */
-    uint64_t commands_dropped;  /* requests and announcements */
-    uint64_t slow_consumer;     /* notices from nats.c */
+    uint64_t presence_dropped;
+    uint64_t commands_dropped; /* requests and announcements */
+    uint64_t slow_consumer;    /* notices from nats.c */
     bool is_connected;
     size_t subscriptions;                          /* of rooms now */
     size_t mail_bytes, reply_bytes, command_bytes; /* that wait now */

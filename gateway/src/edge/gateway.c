@@ -56,6 +56,16 @@ static void world_unsubscribe(void *user, struct bytes room)
     bus_unsubscribe(((struct gateway *)user)->bus, room);
 }
 
+static void world_watch(void *user, struct bytes room, bool listens)
+{
+    bus_watch(((struct gateway *)user)->bus, room, listens);
+}
+
+static void world_announce(void *user, struct bytes room, struct bytes payload)
+{
+    bus_publish_presence(((struct gateway *)user)->bus, room, payload);
+}
+
 static void world_append(void *user, unsigned shard, uint64_t request, struct bytes payload)
 {
     bus_request(((struct gateway *)user)->bus, BUS_APPEND, shard, request, payload);
@@ -170,6 +180,11 @@ static void on_append_reply(void *user, uint64_t request, const struct contract_
 static void on_query_reply(void *user, uint64_t request, const struct contract_query_reply *reply)
 {
     hub_on_query_reply(((struct gateway *)user)->hub, request, reply, clock_monotonic_ms());
+}
+
+static void on_presence(void *user, const struct contract_presence *presence)
+{
+    hub_on_presence(((struct gateway *)user)->hub, presence, clock_monotonic_ms());
 }
 
 static void on_restored(void *user)
@@ -418,10 +433,13 @@ static bool read_settings(const struct gateway_config *config, struct hub_settin
         .recovery_max = (uint32_t)config->recovery_max,
         .send_deadline_ms = (uint32_t)config->send_deadline_ms,
         .room_grace_ms = (uint32_t)config->room_grace_ms,
+        .presence_refresh_ms = (uint32_t)config->presence_refresh_ms,
         .rooms_per_client_max = (uint32_t)config->rooms_per_client_max,
         .joins_per_turn = JOINS_PER_TURN,
         .catch_ups_per_turn = CATCH_UPS_PER_TURN,
         .deliveries_per_turn = DELIVERIES_PER_TURN,
+        .presence_visits_per_turn = PRESENCE_VISITS_PER_TURN,
+        .presence_rooms_per_turn = PRESENCE_ROOMS_PER_TURN,
         .room_log_bytes_max = (size_t)config->room_log_bytes_max,
         .log_bytes_max = (size_t)config->log_bytes_max,
         .page_answer_bytes_max = PAGE_ANSWER_BYTES_MAX,
@@ -453,6 +471,8 @@ static bool start_hub(struct gateway *gateway, struct buf *ret_error)
         .user = gateway,
         .subscribe = world_subscribe,
         .unsubscribe = world_unsubscribe,
+        .watch = world_watch,
+        .announce = world_announce,
         .append = world_append,
         .query = world_query,
         .publish = world_publish,
@@ -471,6 +491,7 @@ static bool start_hub(struct gateway *gateway, struct buf *ret_error)
         .on_query_reply = on_query_reply,
         .on_peer_request = on_peer_request,
         .on_peer_answer = on_peer_answer,
+        .on_presence = on_presence,
         .on_restored = on_restored,
     };
     gateway->peers = (struct engine_peers){

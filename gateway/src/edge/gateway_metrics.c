@@ -258,13 +258,50 @@ static void write_rooms(struct buf *out, const struct gateway_numbers *numbers)
     }
 }
 
+/* --- presence ----------------------------------------------------------------------------------------------------- */
+
+static void write_presence(struct buf *out, const struct gateway_numbers *numbers)
+{
+    const struct hub_stats *hub = numbers->hub;
+    gauge(out, "parley_presence_rooms",
+          "Rooms now where members, here or elsewhere, want to know who is here.",
+          hub->presence_rooms);
+    gauge(
+        out, "parley_presence_waiting",
+        "Of these, those that wait for their turn to tell members or other gateways (a turn of 50 "
+        "ms: 1,024 members, 64 rooms, 64 KiB).",
+        hub->presence_waiting);
+    gauge(out, "parley_presence_bytes",
+          "Names now of other gateways' members (bound: 32 MiB; past it, members get a count).",
+          hub->presence_bytes);
+    counter(out, "parley_presence_events_total",
+            "Events chat presence and chat typing written to members.", hub->presence_told);
+    counter(out, "parley_presence_deferred_total",
+            "Times that a member was not told, since its socket was busy: it is told the newest a "
+            "second later.",
+            hub->presence_deferred);
+    counter(out, "parley_presence_announced_total",
+            "Messages about presence to other gateways, questions included.",
+            hub->presence_announced);
+    counter(out, "parley_presence_heard_total", "Messages about presence from other gateways.",
+            hub->presence_heard);
+    metrics_family(out, "parley_presence_dropped_total", METRIC_COUNTER,
+                   "Messages about presence from other gateways without effect: 32 MiB waited for "
+                   "the loop (mailbox); of a room's 257th gateway, or about typers of an unknown "
+                   "one (roster). It is told again.");
+    sample(out, "parley_presence_dropped_total", "reason", "mailbox",
+           numbers->bus.presence_dropped);
+    sample(out, "parley_presence_dropped_total", "reason", "roster", hub->presence_ignored);
+}
+
 /* --- NATS ---------------------------------------------------------------------------------------------------------- */
 
 static void write_bus(struct buf *out, const struct bus_stats *bus)
 {
     gauge(out, "parley_nats_connected", "Whether NATS is connected (1) or not (0).",
           bus->is_connected);
-    gauge(out, "parley_nats_subscriptions", "Subscriptions now: one for each room that is kept.",
+    gauge(out, "parley_nats_subscriptions",
+          "Subscriptions now to rooms' messages: one for each room that is kept.",
           bus->subscriptions);
     counter(out, "parley_nats_reconnects_total", "Reconnects to NATS.", bus->reconnects);
     counter(out, "parley_nats_slow_consumer_total",
@@ -300,6 +337,7 @@ void gateway_metrics_write(struct buf *out, const struct gateway_numbers *number
     write_loop(out, numbers);
     write_messages(out, numbers->hub);
     write_rooms(out, numbers);
+    write_presence(out, numbers);
     write_bus(out, &numbers->bus);
 }
 

@@ -4,6 +4,7 @@
 #include "flight.h"
 #include "handover.h"
 #include "history.h"
+#include "presence.h"
 #include "send.h"
 #include <stdlib.h>
 
@@ -46,10 +47,15 @@ static void on_request(struct member *member, const struct sio_event *event, uin
     const char *why = "";
     enum chat_parse_result result = chat_request_parse(
         event->payload, event->has_binary, hub->settings.content_bytes_max, &request, &why);
-    if (result != CHAT_PARSE_OK) {
+    if (request.type == CHAT_REQUEST_TYPING && !member->wants_presence) {
+        /* As any event that nobody knows. */
+    } else if (result != CHAT_PARSE_OK) {
         send_refuse(member, result == CHAT_PARSE_TOO_LARGE ? CHAT_TOO_LARGE : CHAT_INVALID_MESSAGE,
                     why, buf_bytes(&request.client_id), event->has_ack_id, event->ack_id);
+    } else if (request.type == CHAT_REQUEST_TYPING) {
+        presence_on_typing(member, request.is_typing, now_ms);
     } else if (request.type == CHAT_REQUEST_MESSAGE) {
+        presence_on_typing(member, false, now_ms);
         send_submit(member, &request, event->has_ack_id, event->ack_id, now_ms);
     } else if (request.type == CHAT_REQUEST_HISTORY && event->has_ack_id) {
         history_submit(member, &request, event->ack_id, now_ms);
@@ -132,6 +138,7 @@ static void on_disconnect(struct sio_socket *socket, uint64_t now_ms)
     } else {
         hub->stats.members--;
         room_remove_member(room, member, now_ms);
+        presence_on_left(member, now_ms);
         hub_tell(hub, &(struct hub_event){.type = HUB_MEMBER_LEFT,
                                           .client = member_client(member),
                                           .room = room_name(room),
@@ -218,6 +225,7 @@ static void on_connect(struct sio_client *sio, struct bytes namespace, struct by
     struct join *join = join_new(hub, name, auth);
     struct member *member =
         member_new(client, name, buf_bytes(&join->auth.username), join->auth.echo, now_ms);
+    member->wants_presence = join->auth.presence;
     member->join = join;
     sio_socket_init(&member->socket, sio, member->room->text, member->room->namespace_len);
 }
@@ -379,7 +387,7 @@ static void count_join(struct room *room, const struct start *start, uint64_t be
 }
 
 /* @member has all of its room up to @begin, and is one of it from now on. */
-static void enter(struct member *member, uint64_t begin, const char *how)
+static void enter(struct member *member, uint64_t begin, const char *how, uint64_t now_ms)
 {
     struct room *room = member->room;
     struct hub *hub = room->hub;
@@ -388,6 +396,7 @@ static void enter(struct member *member, uint64_t begin, const char *how)
     hub->stats.joining--;
     hub->stats.members++;
     room_add_member(room, member);
+    presence_on_joined(member, now_ms);
     hub_tell(hub, &(struct hub_event){.type = HUB_MEMBER_JOINED,
                                       .client = member_client(member),
                                       .room = room_name(room),
@@ -425,16 +434,16 @@ static void join_at(struct member *member, const struct start *start, uint64_t n
         member_tell_gap(member, start->id + 1, begin, begin == oldest - 1 ? "retention" : "limit");
     }
     count_join(room, start, begin, is_resumed);
-    enter(member, begin, is_resumed ? "resumed" : start->is_given ? "caught_up" : "new");
+    enter(member, begin, is_resumed ? "resumed" : start->is_given ? "caught_up" : "new", now_ms);
 }
 
 /* A member that came from another gateway goes on; its client knows nothing of that, unless the epoch has changed. */
-static void join_moved(struct member *member, const struct start *start)
+static void join_moved(struct member *member, const struct start *start, uint64_t now_ms)
 {
     if (start->cut_from != 0) {
         member_tell_gap(member, start->cut_from, start->latest_id, "epoch");
     }
-    enter(member, start->is_given ? start->id : member->room->log.head, "moved");
+    enter(member, start->is_given ? start->id : member->room->log.head, "moved", now_ms);
     history_go_on_member(member);
 }
 
@@ -449,7 +458,7 @@ static void join_or_wait(struct member *member, uint64_t now_ms)
     if (find_start(room, join, is_settled, &start)) {
         list_leave(&member->link);
         if (join->is_moved) {
-            join_moved(member, &start);
+            join_moved(member, &start, now_ms);
         } else {
             join_at(member, &start, now_ms);
         }

@@ -47,9 +47,13 @@ struct member {
     struct list acks; /* COMMITTED sends, waiting for the own copy */
     uint32_t index;   /* in room.members, once joined */
     uint8_t username_len;
-    bool wants_own; /* auth.echo */
-    bool
-        is_news_due; /* that it resumed its session was told to all, and has not come back from there */
+    bool wants_own : 1; /* auth.echo */
+    /* That it resumed its session was told to all, and has not come back from there. */
+    bool is_news_due : 1;
+    bool wants_presence : 1;               /* auth.presence */
+    bool is_typing : 1;                    /* in room.presence->typers */
+    bool owes_census : 1, owes_typing : 1; /* it has yet to be told the newest */
+    bool knows_typers : 1;                 /* it may have been told last that somebody types */
     uint8_t history_count;
     struct join *join;           /* NULL once joined */
     struct list link;            /* room.joining while held, hub.doomed at the end */

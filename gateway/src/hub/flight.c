@@ -330,3 +330,30 @@ bool flight_send_news(struct member *member, struct news *news)
     }
     return true;
 }
+
+/* --- aside ------------------------------------------------------------------------------------------------------ */
+
+bool flight_send_aside(struct member *member, struct bytes frame)
+{
+    struct client *client = member_client(member);
+    struct hub *hub = client_hub(client);
+    struct eio_session *session = client_session(client);
+    if (session->state != EIO_STATE_OPEN || session->outbox.len > 0 || client->outbox_noted != 0) {
+        return false;
+    }
+    if (session->transport != EIO_WEBSOCKET) {
+        buf_append_bytes(eio_session_begin_write(session), frame);
+        eio_session_end_write(session);
+        return true;
+    }
+    size_t written = hub->world.write(hub->world.user, client, frame.data, frame.len);
+    if (written == 0) {
+        return false;
+    }
+    hub->stats.bytes_out += written;
+    if (written < frame.len) {
+        keep_rest(session, frame.data + written, frame.len - written);
+        client_note_outbox(client);
+    }
+    return true;
+}

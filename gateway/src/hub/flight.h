@@ -38,6 +38,12 @@ struct news {
  */
 bool flight_send_news(struct member *member, struct news *news);
 
+/*
+ * Sends @frame, which is in no log, to @member, if nothing else waits for its client's socket. False: nothing was sent, and
+ * nobody keeps it. Called from hub_flush() only.
+ */
+MUST_USE bool flight_send_aside(struct member *member, struct bytes frame);
+
 /* @member stands still for no page any more. */
 void member_end_page_wait(struct member *member);
 

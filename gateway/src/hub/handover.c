@@ -104,6 +104,7 @@ static void pack_member(const struct member *member, struct luggage *luggage,
         .session = member_sid(member),
         .username = member_username(member),
         .no_echo = !member->wants_own,
+        .wants_presence = member->wants_presence,
         .epoch = member->room->epoch,
         .cursor = member->cursor,
         .send_count = pack_sends(member, luggage->sends),
@@ -236,6 +237,7 @@ static void take_join(struct client *client, const struct contract_handover_memb
     struct join *join = join_new(client_hub(client), handed->room, handed->auth);
     struct member *member =
         member_new(client, handed->room, buf_bytes(&join->auth.username), join->auth.echo, now_ms);
+    member->wants_presence = join->auth.presence;
     member->join = join;
     sio_socket_init(&member->socket, &client->sio, member->room->text, member->room->namespace_len);
 }
@@ -293,6 +295,7 @@ static void take_member(struct client *client, const struct contract_handover_me
     join->is_moved = true;
     join->moved_epoch = handed->epoch;
     join->moved_id = handed->cursor - 1;
+    member->wants_presence = handed->wants_presence;
     member->join = join;
     member->cursor = handed->cursor;
     memcpy(member->sid, handed->session.data, PID_SID_BYTES);

@@ -4,6 +4,7 @@
 #include "flight.h"
 #include "handover.h"
 #include "hub_impl.h"
+#include "presence.h"
 #include "send.h"
 #include <stdlib.h>
 
@@ -41,6 +42,7 @@ struct hub *hub_new(const struct hub_settings *settings, const struct hub_world 
     timer_init(&hub->deadline_timer, send_on_deadline);
     timer_init(&hub->ack_timer, send_on_ack_due);
     timer_init(&hub->heads_timer, room_on_heads_timer);
+    presence_init(hub);
     client_init_settings(hub);
     return hub;
 }
@@ -59,6 +61,7 @@ void hub_free(struct hub *hub)
     timers_clear(hub->timers, &hub->deadline_timer);
     timers_clear(hub->timers, &hub->ack_timer);
     timers_clear(hub->timers, &hub->heads_timer);
+    presence_release(hub);
     page_cache_release(&hub->pages);
     map_release(&hub->rooms);
     map_release(&hub->sessions);
@@ -85,6 +88,8 @@ const struct hub_stats *hub_stats(struct hub *hub)
     hub->stats.ahead_bytes = hub->ahead_bytes;
     hub->stats.outbox_bytes = hub->outbox_bytes;
     hub->stats.queries_waiting = hub->queries_waiting;
+    hub->stats.presence_waiting = presence_waiting(hub);
+    hub->stats.presence_bytes = hub->presence.bytes;
     hub->stats.pages_waiting = page_cache_waiting(&hub->pages);
     return &hub->stats;
 }
@@ -200,6 +205,7 @@ void hub_flush(struct hub *hub, uint64_t now_ms)
     }
     flush_catching_up(hub);
     let_pages_go(hub);
+    presence_flush(hub, now_ms);
     client_close_greedy(hub, now_ms);
     page_cache_go_on(&hub->pages, now_ms);
     requests_go_on(hub, now_ms);

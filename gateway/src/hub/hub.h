@@ -66,6 +66,10 @@ struct hub_world {
     void (*subscribe)(void *user, struct bytes room);
     void (*unsubscribe)(void *user, struct bytes room);
     void (*append)(void *user, unsigned shard, uint64_t request, struct bytes payload);
+    /* Has hub_on_presence() called, or not, for a room that is subscribed to. */
+    void (*watch)(void *user, struct bytes room, bool listens);
+    /* Publishes a Presence to everybody who watches @room. */
+    void (*announce)(void *user, struct bytes room, struct bytes payload);
     void (*query)(void *user, unsigned shard, uint64_t request, struct bytes payload);
     /* Publishes a RoomEvent to everybody in @room, this gateway included. */
     void (*publish)(void *user, struct bytes room, struct bytes payload);
@@ -99,33 +103,41 @@ struct hub_settings {
     uint32_t recovery_max;
     uint32_t send_deadline_ms;
     uint32_t room_grace_ms;
+    uint32_t presence_refresh_ms;
     uint32_t rooms_per_client_max;
     uint32_t joins_per_turn, catch_ups_per_turn,
-        deliveries_per_turn; /* limits.h; tests have less */
+        deliveries_per_turn;                                    /* limits.h; tests have less */
+    uint32_t presence_visits_per_turn, presence_rooms_per_turn; /* likewise */
     size_t room_log_bytes_max;
     size_t log_bytes_max;         /* three quarters for logs, one quarter for pages */
     size_t page_answer_bytes_max; /* PAGE_ANSWER_BYTES_MAX; a test may have less memory */
 };
 
 /* Counted since the start, but for those that say "now". */
-#define HUB_STATS(X)                                                   \
-    X(clients, "now")                                                  \
-    X(members, "now")                                                  \
-    X(joining, "now: not members yet")                                 \
-    X(rooms, "now")                                                    \
-    X(messages_in, "chat messages that clients sent")                  \
-    X(messages_stored, "of these, committed")                          \
-    X(messages_duplicate, "of these, known before")                    \
-    X(deliveries, "messages written to members")                       \
-    X(bytes_out, "bytes written to clients")                           \
-    X(appends, "append requests, repeats included")                    \
-    X(appends_repeated, "append requests sent again")                  \
-    X(queries, "queries, repeats included")                            \
-    X(log_messages, "messages that joined a log")                      \
-    X(gaps_repaired, "holes in a log that were filled from the store") \
-    X(ahead_dropped, "broadcasts ahead of the log that were not kept") \
-    X(page_parts_fetched, "parts of pages read from the store")        \
-    X(page_parts_evicted, "of these, that left for others")            \
+#define HUB_STATS(X)                                                          \
+    X(clients, "now")                                                         \
+    X(members, "now")                                                         \
+    X(joining, "now: not members yet")                                        \
+    X(rooms, "now")                                                           \
+    X(messages_in, "chat messages that clients sent")                         \
+    X(messages_stored, "of these, committed")                                 \
+    X(messages_duplicate, "of these, known before")                           \
+    X(deliveries, "messages written to members")                              \
+    X(bytes_out, "bytes written to clients")                                  \
+    X(appends, "append requests, repeats included")                           \
+    X(appends_repeated, "append requests sent again")                         \
+    X(queries, "queries, repeats included")                                   \
+    X(log_messages, "messages that joined a log")                             \
+    X(gaps_repaired, "holes in a log that were filled from the store")        \
+    X(ahead_dropped, "broadcasts ahead of the log that were not kept")        \
+    X(page_parts_fetched, "parts of pages read from the store")               \
+    X(page_parts_evicted, "of these, that left for others")                   \
+    X(presence_rooms, "now: where somebody wants to know who is here")        \
+    X(presence_told, "events of presence and typing written to members")      \
+    X(presence_deferred, "members found busy, who are told the newest later") \
+    X(presence_announced, "messages about presence published")                \
+    X(presence_heard, "messages about presence from other gateways")          \
+    X(presence_ignored, "of these, past a bound, or about nobody known")      \
     X(sessions_superseded, "connections closed since their session lives elsewhere")
 
 struct hub_stats {
@@ -136,6 +148,8 @@ struct hub_stats {
     size_t sends_waiting, pages_waiting; /* now: without an outcome; to be asked for, or asked */
     size_t queries_waiting;              /* now: for their turn to be asked */
     size_t send_bytes, ahead_bytes, outbox_bytes; /* now */
+    size_t presence_waiting;                      /* now: rooms whose turn to tell is yet to come */
+    size_t presence_bytes;                        /* now: of other gateways' names */
     struct hub_counts by;
 };
 
@@ -206,6 +220,9 @@ MUST_USE enum hub_forward_result hub_on_forward(struct client *client,
 
 /* From the room subjects. Takes @event. */
 void hub_on_room_event(struct hub *hub, struct contract_room_event *event, uint64_t now_ms);
+
+/* From the presence subjects; borrowed. */
+void hub_on_presence(struct hub *hub, const struct contract_presence *news, uint64_t now_ms);
 
 /* Answers; borrowed. @reply NULL: nobody was there to answer, or the answer made no sense. Unknown
  * requests are ignored. */

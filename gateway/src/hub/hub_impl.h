@@ -73,6 +73,19 @@ struct hub {
     struct list heads_queries; /* asked */
     struct timer heads_timer;
 
+    struct presence_hub {
+        struct timer timer; /* the next turn: PRESENCE_TURN_MS */
+        uint64_t turn_ms;   /* when the last one was */
+        /* Rooms that are to tell other gateways what is new, or what they know already; and their members. */
+        struct list changed, refreshing, telling;
+        size_t bytes; /* of all rosters' names */
+        uint32_t visits_left;
+        struct presence *round; /* the room whose members are being told; NULL: none */
+        uint32_t at;            /* room.members[at - 1] is the next one */
+        struct buf census_frame, typing_frame;
+        bool is_census_new, is_typing_new, has_typers;
+    } presence;
+
     struct buf scratch; /* frames being encoded; used within one function only */
     struct flight {     /* what eio_session_peek() gave last, until eio_session_advance() */
         struct piece *pieces;

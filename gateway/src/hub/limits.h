@@ -5,7 +5,7 @@
 #ifndef PARLEY_HUB_LIMITS_H
 #define PARLEY_HUB_LIMITS_H
 
-#include "proto/contract.h"
+#include "proto/contract_peer.h"
 #include "wire/chat.h"
 #include "wire/eio.h"
 
@@ -96,6 +96,35 @@ enum {
        shorter one that the last page made possible. */
     HISTORY_WAITS_MAX = 2,
 
+    /* Who is here is told with names while the members of the room, on all gateways, are so many; past it: a count. */
+    ROSTER_NAMES_MAX = 200,
+    /* Other gateways of a room that are kept apart; who is one too many does not count. */
+    ROSTER_GATEWAYS_MAX = 256,
+    /* Names of other gateways' members, of all rooms; past it: a count. */
+    PRESENCE_BYTES_MAX = 32 * 1024 * 1024,
+    PRESENCE_VALID_MS_MAX = 3600 * 1000,
+
+    /* A room's members are told of changes, and so are other gateways, once in this time at most. */
+    PRESENCE_INTERVAL_MS = 1000,
+    /* The first to ask in a room is answered after this time, so that other gateways have been heard. */
+    PRESENCE_FIRST_MS = 200,
+    /* Refreshes without a word after which a gateway counts as gone. */
+    PRESENCE_REFRESHES = 3,
+    /* Of all rooms together, in one turn of that length: members that are looked at and told; rooms of which other
+       gateways are told, and bytes for that. What is more waits for the next turn, in order, and is then told in its
+       newest state. */
+    PRESENCE_TURN_MS = 50,
+    PRESENCE_VISITS_PER_TURN = 1024,
+    PRESENCE_ROOMS_PER_TURN = 64,
+    PRESENCE_BYTES_PER_TURN = 64 * 1024,
+
+    /* Who says no more that it types does not any more. */
+    TYPING_MS = 6000,
+    /* Typers are told to other gateways so often, since those forget them after TYPING_MS. */
+    TYPING_REPEAT_MS = 2000,
+    /* Members of a room here that type; more are not shown. */
+    TYPERS_OF_ROOM_MAX = 64,
+
     /* Bytes of the blocks that a room's log grows in, and of how many a full one consists at least. */
     SEGMENT_BYTES_MIN = 512,
     SEGMENT_BYTES_MAX = 64 * 1024,
@@ -121,6 +150,9 @@ static_assert(6 * (64 * 1024 + 1024) + 2048 < PAGE_ANSWER_BYTES_MAX, "message an
 static_assert((PAGE_BACK_MESSAGES + 1) * (64 * 1024 + 1024) + CONTRACT_ENVELOPE_BYTES_MAX <=
                   CONTRACT_MESSAGE_BYTES_MAX,
               "messages and answer");
+static_assert((int)TYPING_REPEAT_MS * 2 + (int)PRESENCE_INTERVAL_MS < (int)TYPING_MS,
+              "one repeat may be lost");
+static_assert((int)CHAT_TYPERS_MAX == (int)CONTRACT_TYPERS_MAX, "typers that are named");
 static_assert((int)CHAT_ROOM_BYTES_MAX == (int)CONTRACT_ROOM_BYTES_MAX, "room names");
 static_assert((int)CHAT_CLIENT_ID_BYTES_MAX == (int)CONTRACT_CLIENT_ID_BYTES_MAX, "client ids");
 

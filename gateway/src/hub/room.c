@@ -1,6 +1,7 @@
 #include "room.h"
 
 #include "client.h"
+#include "presence.h"
 #include "send.h"
 #include <stdlib.h>
 
@@ -529,6 +530,7 @@ void room_free(struct room *room)
 {
     struct hub *hub = room->hub;
     ASSERT(room->member_count == 0 && list_is_empty(&room->joining));
+    presence_free(room);
     hub->world.unsubscribe(hub->world.user, room_name(room));
     hub_tell(hub, &(struct hub_event){.type = HUB_ROOM_CLOSED, .room = room_name(room)});
     send_release_room(room);
@@ -649,7 +651,11 @@ void hub_on_room_event(struct hub *hub, struct contract_room_event *event, uint6
     } else if (event->type == CONTRACT_BATCH) {
         on_batch(room, event, now_ms);
     } else {
-        client_on_session_resumed(hub, room, event, now_ms);
+        if (event->type == CONTRACT_SESSION_RESUMED) {
+            client_on_session_resumed(hub, room, event, now_ms);
+        } else {
+            presence_on_wanted(room, event, now_ms);
+        }
         contract_free(event);
     }
 }
@@ -665,4 +671,5 @@ void hub_on_bus_restored(struct hub *hub, uint64_t now_ms)
         send_hurry(room, now_ms);
         room_check_head(room, now_ms);
     }
+    presence_on_restored(hub, now_ms);
 }

@@ -23,6 +23,7 @@
 #include "hub_impl.h"
 
 struct member;
+struct presence;
 struct send;
 
 enum room_state { ROOM_OPENING, ROOM_LIVE };
@@ -69,6 +70,7 @@ struct room {
     bool heads_pending;      /* in hub.heads_due, or asked */
 
     struct timer grace_timer;
+    struct presence *presence; /* NULL: nobody wants to know who is here */
     uint32_t epoch_count;
     struct contract_epoch_start *epochs; /* ascending, at most ROOM_EPOCHS_MAX */
     uint8_t namespace_len;               /* 1 for the lobby, whose namespace is "/" */

@@ -14,6 +14,7 @@ enum {
     CHAT_HISTORY_LIMIT_MAX = 100,
     CHAT_HISTORY_LIMIT_DEFAULT = 50,
     CHAT_PID_BYTES_MAX = 512,
+    CHAT_TYPERS_MAX = 5, /* that are named */
 };
 
 /*
@@ -38,7 +39,8 @@ const char *chat_code_name(enum chat_code code);
 struct chat_auth {
     /* decoded, at least 1 and cut to CHAT_USERNAME_CHARS_MAX code points; "anonymous" if absent */
     struct buf username;
-    bool echo; /* the sender wants its own messages too (default) */
+    bool echo;     /* the sender wants its own messages too (default) */
+    bool presence; /* it wants to know who is here, and who types */
     bool has_server_offset;
     uint64_t server_offset;
     /* connection state recovery: "<epoch>-<id>", or a bare id (epoch 0: the current one) */
@@ -62,7 +64,12 @@ void chat_write_auth(struct buf *out, const struct chat_auth *auth);
 MUST_USE bool chat_offset_parse(struct bytes text, uint64_t *ret_epoch, uint64_t *ret_id);
 
 /* What a client asks with an event. */
-enum chat_request_type { CHAT_REQUEST_MESSAGE, CHAT_REQUEST_HISTORY, CHAT_REQUEST_UNKNOWN };
+enum chat_request_type {
+    CHAT_REQUEST_MESSAGE,
+    CHAT_REQUEST_HISTORY,
+    CHAT_REQUEST_TYPING,
+    CHAT_REQUEST_UNKNOWN
+};
 
 struct chat_request {
     enum chat_request_type type;
@@ -74,6 +81,7 @@ struct chat_request {
     uint64_t before; /* CHAT_HISTORY_BEFORE: at least 1; else 0 */
     uint64_t after;  /* CHAT_HISTORY_AFTER: 0 is the room's beginning; else 0 */
     uint32_t limit;  /* 1..CHAT_HISTORY_LIMIT_MAX */
+    bool is_typing;  /* CHAT_REQUEST_TYPING */
 };
 
 enum chat_parse_result {
@@ -115,5 +123,13 @@ void chat_write_ack_error(struct buf *out, enum chat_code code, const char *mess
 void chat_write_error_event(struct buf *out, enum chat_code code, const char *message,
                             struct bytes client_id, uint64_t retry_after_ms);
 void chat_write_gap_event(struct buf *out, uint64_t from, uint64_t to, const char *reason);
+
+/* Who is here: @names NULL tells the count alone. */
+void chat_write_presence_event(struct buf *out, uint64_t count, const struct bytes *names,
+                               size_t name_count);
+
+/* Who types: @users, and so many others. */
+void chat_write_typing_event(struct buf *out, const struct bytes *users, size_t user_count,
+                             uint64_t more);
 
 #endif

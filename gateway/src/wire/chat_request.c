@@ -133,6 +133,9 @@ void chat_auth_parse(struct bytes auth, struct chat_auth *ret_auth)
         if (json_object_get(auth, BYTES("echo"), &value)) {
             ret_auth->echo = json_type_of(value) != JSON_FALSE;
         }
+        if (json_object_get(auth, BYTES("presence"), &value)) {
+            ret_auth->presence = json_type_of(value) == JSON_TRUE;
+        }
         if (json_object_get(auth, BYTES("serverOffset"), &value)) {
             ret_auth->has_server_offset = parse_number_value(value, &ret_auth->server_offset);
         }
@@ -289,6 +292,20 @@ static enum chat_parse_result parse_history(struct json_iterator *arguments, boo
     return parse_history_object(object, request, ret_why);
 }
 
+static enum chat_parse_result parse_typing(struct json_iterator *arguments,
+                                           struct chat_request *request, const char **ret_why)
+{
+    struct bytes object, value;
+    bool is_there = json_next_element(arguments, &object) && json_type_of(object) == JSON_OBJECT &&
+                    json_object_get(object, BYTES("typing"), &value) &&
+                    (json_type_of(value) == JSON_TRUE || json_type_of(value) == JSON_FALSE);
+    if (!is_there) {
+        return invalid(ret_why, "the argument must be {typing: true} or {typing: false}");
+    }
+    request->is_typing = json_type_of(value) == JSON_TRUE;
+    return CHAT_PARSE_OK;
+}
+
 enum chat_parse_result chat_request_parse(struct bytes payload, bool has_binary,
                                           size_t content_bytes_max,
                                           struct chat_request *ret_request, const char **ret_why)
@@ -309,6 +326,10 @@ enum chat_parse_result chat_request_parse(struct bytes payload, bool has_binary,
     if (json_string_equals(name, BYTES("chat history"))) {
         ret_request->type = CHAT_REQUEST_HISTORY;
         return parse_history(&arguments, has_binary, ret_request, ret_why);
+    }
+    if (json_string_equals(name, BYTES("chat typing"))) {
+        ret_request->type = CHAT_REQUEST_TYPING;
+        return parse_typing(&arguments, ret_request, ret_why);
     }
     return CHAT_PARSE_OK;
 }

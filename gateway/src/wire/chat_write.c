@@ -38,6 +38,9 @@ void chat_write_auth(struct buf *out, const struct chat_auth *auth)
     if (!auth->echo) {
         buf_append_bytes(out, BYTES(",\"echo\":false"));
     }
+    if (auth->presence) {
+        buf_append_bytes(out, BYTES(",\"presence\":true"));
+    }
     if (auth->has_server_offset) {
         buf_append_bytes(out, BYTES(",\"serverOffset\":"));
         buf_append_u64(out, auth->server_offset);
@@ -165,5 +168,39 @@ void chat_write_gap_event(struct buf *out, uint64_t from, uint64_t to, const cha
     write_id(out, to);
     buf_append_bytes(out, BYTES(",\"reason\":"));
     write_text(out, reason);
+    buf_append_char(out, '}');
+}
+
+static void write_names(struct buf *out, const struct bytes *names, size_t count)
+{
+    buf_append_char(out, '[');
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) {
+            buf_append_char(out, ',');
+        }
+        json_write_string(out, names[i]);
+    }
+    buf_append_char(out, ']');
+}
+
+void chat_write_presence_event(struct buf *out, uint64_t count, const struct bytes *names,
+                               size_t name_count)
+{
+    buf_append_bytes(out, BYTES("\"chat presence\",{\"count\":"));
+    buf_append_u64(out, count);
+    if (names != NULL) {
+        buf_append_bytes(out, BYTES(",\"names\":"));
+        write_names(out, names, name_count);
+    }
+    buf_append_char(out, '}');
+}
+
+void chat_write_typing_event(struct buf *out, const struct bytes *users, size_t user_count,
+                             uint64_t more)
+{
+    buf_append_bytes(out, BYTES("\"chat typing\",{\"users\":"));
+    write_names(out, users, user_count);
+    buf_append_bytes(out, BYTES(",\"more\":"));
+    buf_append_u64(out, more);
     buf_append_char(out, '}');
 }

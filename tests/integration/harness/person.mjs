@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { io as newest } from 'socket.io-client';
 import { io as client432 } from 'socket.io-client-4.3.2';
 import { Changes } from './wait.mjs';
@@ -24,6 +25,10 @@ export class Person extends Changes {
     errors = [];
     /** @type {{from: string, to: string, reason: string}[]} */
     gaps = [];
+    /** Who is here, as it was told. @type {{count: number, names?: string[]}[]} */
+    presences = [];
+    /** Who types, as it was told. @type {{users: string[], more: number}[]} */
+    typings = [];
     /** One entry for each time that the room was joined. @type {{recovered: boolean, id: string}[]} */
     joins = [];
     /** @type {string[]} reasons */
@@ -43,6 +48,8 @@ export class Person extends Changes {
         socket.on('chat message', (...args) => this.#note('message', this.messages, messageOf(args)));
         socket.on('chat error', (...args) => this.#note('error', this.errors, only(args)));
         socket.on('chat gap', (...args) => this.#note('gap', this.gaps, only(args)));
+        socket.on('chat presence', (...args) => this.#note('presence', this.presences, only(args)));
+        socket.on('chat typing', (...args) => this.#note('typing', this.typings, only(args)));
     }
 
     /** Waits for the nth time that the room is joined. */
@@ -82,6 +89,24 @@ export class Person extends Changes {
     /** Waits until that many messages have come. */
     async hasCounted(count) {
         return this.until(() => this.messages.length >= count, () => `${count} messages; ${this.#story()}`);
+    }
+
+    /** Waits until the last that was told of who is here is this, as { count, names? }. */
+    async knowsPresent(expected, timeoutMs) {
+        const isIt = () => isDeepStrictEqual(this.presences.at(-1), expected);
+        const told = () => `${JSON.stringify(expected)} present; ${JSON.stringify(this.presences.slice(-3))}`;
+        return this.until(isIt, told, timeoutMs);
+    }
+
+    /** Waits until the last that was told of who types is this. */
+    async knowsTyping(users, more = 0, timeoutMs) {
+        const isIt = () => isDeepStrictEqual(this.typings.at(-1), { users, more });
+        const told = () => `${users} and ${more} others typing; ${JSON.stringify(this.typings.slice(-3))}`;
+        return this.until(isIt, told, timeoutMs);
+    }
+
+    type(typing) {
+        this.socket.emit('chat typing', { typing });
     }
 
     /** Ids in the order of arrival, as numbers. */
