@@ -432,7 +432,8 @@ function bindFrame() {
   });
 
   addEventListener('keydown', (event) => {
-    if (event.key === 'Escape') closeRooms();
+    /* Not the one that closes a dialog. */
+    if (event.key === 'Escape' && !document.querySelector('dialog[open]')) closeRooms();
   });
   addEventListener('popstate', () => goTo(roomOfAddress() ?? LOBBY, { isBack: true }));
   addEventListener('online', () => chat.reconnect());
