@@ -1,7 +1,7 @@
 # Everything that one does with a checkout. The recipes are in scripts/; each does its own set-up.
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test chaos storm-test rolling-test k8s-test check bench bench-quick bench-scale bench-instructions build images compose compose-test docs clean
+.PHONY: help run dev test chaos storm-test rolling-test k8s-test pictures check bench bench-quick bench-scale bench-instructions build images compose compose-test docs clean
 
 # Recipes may only use what a fresh Debian has.
 SHELL := /bin/bash
@@ -39,6 +39,11 @@ chaos: ## three minutes of real faults on the real system, and a verdict: DURATI
 	@scripts/setup run chaos
 	@scripts/build failpoints parley-gateway parley-store
 	@scripts/chaos $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED))
+
+pictures: ## the pictures of the page in docs/images, made anew
+	@scripts/setup run test
+	@scripts/build release parley-gateway parley-store
+	@PARLEY_PICTURES=docs/images node --test tests/integration/page_pictures.test.mjs
 
 check: ## format, clang-tidy, direction of includes, scripts, YAML, Kubernetes manifests, generated pages
 	@scripts/setup run check

@@ -289,7 +289,7 @@ function onSettled(room) {
 
 /** What is at the end of the room on the screen counts as read, while anybody can look at it. */
 function markSeen() {
-  const canBeSeen = document.visibilityState === 'visible' && view.isAtEnd && !current.isCatchingUp;
+  const canBeSeen = document.visibilityState === 'visible' && view.isAtEnd && current.isSettled && !current.isCatchingUp;
   if (canBeSeen) current.markRead(current.head);
 }
 

@@ -26,8 +26,9 @@ const ACK_TIMEOUT_MS = 10_000;
 
 const HISTORY_TIMEOUT_MS = 10_000;
 
-/** Time without a message after which what was missed has arrived. */
+/** Time without a message after which what was missed has arrived; where people talk all the time, the second counts. */
 const SETTLE_MS = 300;
+const SETTLE_MAX_MS = 3000;
 
 /** While somebody types, this is told anew so often; the others forget it a little later. */
 const TYPING_REPEAT_MS = 3000;
@@ -108,6 +109,7 @@ export class Room {
   /** Messages since the connection was made, while it is settling. */
   #missed = 0;
   #isReturn = false;
+  #connectedAt = 0;
   #typingToldAt = 0;
 
   /** @type {RoomState} */
@@ -256,9 +258,10 @@ export class Room {
     socket.on('connect', () => {
       this.#missed = 0;
       this.#isReturn = this.#lastId !== undefined;
+      this.#connectedAt = Date.now();
       this.#setState(socket.recovered ? 'recovered' : 'joined');
       this.outbox.open();
-      this.#settle();
+      this.#settleSoon();
     });
     socket.on('disconnect', () => {
       this.#closed();
@@ -300,15 +303,19 @@ export class Room {
   }
 
   /** What was missed comes at once, and has come when nothing follows. */
+  #settleSoon() {
+    clearTimeout(this.#settling);
+    const longest = this.#connectedAt + SETTLE_MAX_MS - Date.now();
+    this.#settling = setTimeout(() => this.#settle(), Math.max(0, Math.min(SETTLE_MS, longest)));
+  }
+
   #settle() {
     clearTimeout(this.#settling);
-    this.#settling = setTimeout(() => {
-      this.#settling = undefined;
-      this.isSettled = true;
-      this.caughtUp = this.#isReturn ? this.#missed : 0;
-      if (this.lastRead === null) this.markRead(this.head);
-      this.#listeners.onSettled(this);
-    }, SETTLE_MS);
+    this.#settling = undefined;
+    this.isSettled = true;
+    this.caughtUp = this.#isReturn ? this.#missed : 0;
+    if (this.lastRead === null) this.markRead(this.head);
+    this.#listeners.onSettled(this);
   }
 
   /**
@@ -361,7 +368,7 @@ export class Room {
     this.#epoch = epoch;
     if (this.#settling !== undefined) {
       this.#missed += 1;
-      this.#settle();
+      this.#settleSoon();
     }
 
     const clientId = String(details?.clientId ?? '');
@@ -378,11 +385,20 @@ export class Room {
     };
     this.timeline.add(message);
     if (isDraft && draft) this.#listeners.onDraft(this, draft);
-    /* Who speaks has read. */
-    if (isDraft) this.markRead(id);
+    if (isDraft) this.#onOwnMessage(id);
     this.#listeners.onMessage(this, message);
     this.#listeners.onSummary(this);
     if (isDraft) this.#listeners.onFree(this);
+  }
+
+  /**
+   * Who speaks has read, and what follows is new.
+   *
+   * @param {number} id
+   */
+  #onOwnMessage(id) {
+    if (this.#settling !== undefined) this.#settle();
+    this.markRead(id);
   }
 
   /** @param {any} error */

@@ -291,3 +291,24 @@ promise('the_page_is_dark_compact_and_Spanish_when_asked_and_stays_so', {}, asyn
     assert.equal(await page.getAttribute('html', 'data-density'), 'compact');
     assert.match(await page.getAttribute('#content', 'placeholder'), /^Escribe en/);
 });
+
+promise('one_sees_who_is_here_and_who_types_on_another_gateway', {}, async (t) => {
+    const room = freshRoom();
+    const anna = await browser.visit(t, pageOf(0, room), 'Anna');
+    const bert = await browser.visit(t, pageOf(1, room), 'Bert');
+    for (const person of [anna, bert]) await person.page.getByRole('button', { name: '2 here' }).waitFor();
+    await anna.page.getByRole('button', { name: '2 here' }).click();
+    await anna.page.getByRole('dialog').getByText('Bert').waitFor();
+    assert.deepEqual(await anna.page.$$eval('#people-list li span:last-child', (names) => names.map((name) => name.textContent)), ['Anna', 'Bert']);
+    await anna.page.keyboard.press('Escape');
+
+    await bert.page.locator('#content').pressSequentially('I am thinking');
+    await anna.page.getByText('Bert is typing').waitFor();
+    await bert.page.keyboard.press('Enter');
+    await anna.sees('I am thinking');
+    await anna.page.getByText('Bert is typing').waitFor({ state: 'hidden' });
+    assert.equal(await bert.page.locator('#typing').textContent(), '');
+
+    await bert.page.close();
+    await anna.page.getByRole('button', { name: '1 here' }).waitFor();
+});
