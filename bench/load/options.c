@@ -43,6 +43,8 @@ static const char HELP[] =
     "  --settle SECONDS           deliver: silence before the warm-up (0)\n"
     "  --nats URL                 deliver: publishes as a store-service does, and is one\n"
     "  --churners N               churn: how many come and go at a time (32)\n"
+    "  --joins N                  churn: how many of them a second; 0: as fast as it goes (0)\n"
+    "  --presence on|off          churn: whether members want to know who is here (off)\n"
     "  --back HOST:PORT[,…]       storm, recovery: where they come back\n"
     "  --witness HOST:PORT[,…]    storm, recovery: where the witnesses are, who lose no "
     "connection\n"
@@ -130,6 +132,9 @@ static bool parse_other(const char *option, char *value, struct load_options *op
     if (strcmp(option, "--echo") == 0) {
         return args_switch(option, value, &options->has_echo, error);
     }
+    if (strcmp(option, "--presence") == 0) {
+        return args_switch(option, value, &options->has_presence, error);
+    }
     buf_append_format(error, "There is no option %s: parley-load --help lists them.", option);
     return false;
 }
@@ -147,6 +152,7 @@ static bool parse_option(const char *option, char *value, struct load_options *o
         {"--body", &options->body_bytes, 16, 16384}, /* a time has 16 digits */
         {"--rate", &options->rate, 0, 1000000},
         {"--churners", &options->churners, 1, 1000000},
+        {"--joins", &options->joins_per_s, 0, 1000000},
         {"--witnesses", &options->witnesses, 1, 1000000},
         {"--missed", &options->missed, 0, 10000}, /* more are a gap: RECOVERY_MAX */
         {NULL, NULL, 0, 0},
@@ -239,6 +245,9 @@ static const char *find_contradiction(const struct load_options *options)
     }
     if (options->senders > options->members) {
         return "--senders must not be more than --members: they are some of them.";
+    }
+    if (options->mode != LOAD_CHURN && (options->has_presence || options->joins_per_s > 0)) {
+        return "--presence and --joins are for churn mode.";
     }
     if (options->mode == LOAD_CHURN && options->churners >= options->members) {
         return "--churners must be less than --members: they are some of them.";

@@ -43,6 +43,8 @@ struct load_options {
     char nats_url[NATS_URL_BYTES_MAX + 1];
     /* of churn mode: the last so many of the members */
     uint32_t churners;
+    uint32_t joins_per_s; /* 0: as fast as it goes */
+    bool has_presence;    /* all members want to know who is here */
     /* of storm and recovery mode */
     struct addresses back_to, witness_of;
     uint32_t witnesses; /* the first so many of the members, who stay */

@@ -124,7 +124,7 @@ const char *hub_limits_broken(const struct hub *hub)
     if (log_bytes != hub->log_budget.bytes) {
         return "the logs' bytes are not what was counted";
     }
-    if (names_bytes != hub->presence.bytes || names_bytes > PRESENCE_BYTES_MAX) {
+    if (names_bytes != hub->presence.names.bytes || names_bytes > PRESENCE_BYTES_MAX) {
         return "the rosters' names are not what was counted, or too many";
     }
     if (bounded > hub->log_budget.bytes_max) {

@@ -114,6 +114,12 @@ async function newcomersReadAll(t, room) {
     }
 }
 
+/** Since this version is everywhere, whoever asked is told of all people of the room. */
+async function allKnowWhoIsHere(people) {
+    const names = range(1, PEOPLE_EACH).map((n) => `person ${n}`);
+    for (const { person } of people) await person.knowsPresent({ count: PEOPLE_EACH, names }, 60_000);
+}
+
 promise('the_last_release_and_this_one_work_together_and_nobody_notices_a_change', { timeoutMs: 240_000 }, async (t) => {
     for (const gateway of stack.gateways) serving.add(gateway);
     let next = 0;
@@ -133,7 +139,11 @@ promise('the_last_release_and_this_one_work_together_and_nobody_notices_a_change
             const byItself = n <= stack.gateways.length;
             const options = byItself ? { transports: ['polling', 'websocket'] } : {};
             const url = byItself ? stack.urls[n - 1] : balancer.url;
-            const person = await someoneIn(t, url, { room, auth: { username: `person ${n}` }, options });
+            const person = await someoneIn(t, url, {
+                room,
+                auth: { username: `person ${n}`, presence: true },
+                options,
+            });
             people.push({ person, room, byItself });
             // In the room that newcomers read, one is enough.
             if (n > PEOPLE_EACH - (room === readers ? 1 : TALKERS_EACH)) talkers.push(new Talker(person));
@@ -154,6 +164,7 @@ promise('the_last_release_and_this_one_work_together_and_nobody_notices_a_change
             await goOn(talkers);
             await newcomersReadAll(t, readers);
         }
+        if (programs === gateways && binDir === BIN_DIR) await allKnowWhoIsHere(people);
         const [{ count }] = await stack.rows('SELECT count(*) FROM schema_migrations');
         const told = talkers.reduce((sum, talker) => sum + talker.acknowledged.size, 0);
         t.diagnostic(`${what}: ${told} messages acknowledged so far, ${count} migrations applied`);
@@ -162,6 +173,8 @@ promise('the_last_release_and_this_one_work_together_and_nobody_notices_a_change
     for (const talker of talkers) talker.stop();
     await Promise.all(talkers.map((talker) => within(talker.ended, 'the last acknowledgement', 2 * ANSWER_MS)));
     await judge(t, people, talkers, [...rooms, readers]);
+    // What is new of this version's is no fault to the last one.
+    for (const life of gateways.flatMap(({ lives }) => lives)) assert.doesNotMatch(life.text('err'), /malformed/);
 });
 
 async function judge(t, people, talkers, rooms) {

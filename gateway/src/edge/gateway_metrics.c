@@ -269,7 +269,7 @@ static void write_presence(struct buf *out, const struct gateway_numbers *number
     gauge(
         out, "parley_presence_waiting",
         "Of these, those that wait for their turn to tell members or other gateways (a turn of 50 "
-        "ms: 1,024 members, 64 rooms, 64 KiB).",
+        "ms: 512 members, 64 rooms, 64 KiB).",
         hub->presence_waiting);
     gauge(out, "parley_presence_bytes",
           "Names now of other gateways' members (bound: 32 MiB; past it, members get a count).",

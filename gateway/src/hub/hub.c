@@ -89,7 +89,7 @@ const struct hub_stats *hub_stats(struct hub *hub)
     hub->stats.outbox_bytes = hub->outbox_bytes;
     hub->stats.queries_waiting = hub->queries_waiting;
     hub->stats.presence_waiting = presence_waiting(hub);
-    hub->stats.presence_bytes = hub->presence.bytes;
+    hub->stats.presence_bytes = hub->presence.names.bytes;
     hub->stats.pages_waiting = page_cache_waiting(&hub->pages);
     return &hub->stats;
 }

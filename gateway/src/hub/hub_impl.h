@@ -21,6 +21,7 @@
 #include "page.h"
 #include "request.h"
 #include "room_log.h"
+#include "roster.h"
 
 struct hub {
     struct hub_settings settings;
@@ -78,7 +79,7 @@ struct hub {
         uint64_t turn_ms;   /* when the last one was */
         /* Rooms that are to tell other gateways what is new, or what they know already; and their members. */
         struct list changed, refreshing, telling;
-        size_t bytes; /* of all rosters' names */
+        struct roster_budget names;
         uint32_t visits_left;
         struct presence *round; /* the room whose members are being told; NULL: none */
         uint32_t at;            /* room.members[at - 1] is the next one */

@@ -114,7 +114,7 @@ enum {
        gateways are told, and bytes for that. What is more waits for the next turn, in order, and is then told in its
        newest state. */
     PRESENCE_TURN_MS = 50,
-    PRESENCE_VISITS_PER_TURN = 1024,
+    PRESENCE_VISITS_PER_TURN = 512,
     PRESENCE_ROOMS_PER_TURN = 64,
     PRESENCE_BYTES_PER_TURN = 64 * 1024,
 

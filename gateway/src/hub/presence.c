@@ -172,7 +172,7 @@ static struct presence *presence_new(struct room *room, uint64_t now_ms)
     timer_init(&presence->timer, on_due);
     list_init(&presence->telling);
     list_init(&presence->announcing);
-    roster_init(&presence->roster, &hub->presence.bytes);
+    roster_init(&presence->roster, &hub->presence.names);
     presence->told_ms = presence->announced_ms = now_ms - PRESENCE_INTERVAL_MS;
     presence->refresh_ms = presence->ask_ms = now_ms + refresh_period_ms(hub);
     room->presence = presence;

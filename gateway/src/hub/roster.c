@@ -5,14 +5,14 @@
 static_assert(CONTRACT_NAME_BYTES_MAX <= UINT8_MAX, "a name's length is a byte");
 static_assert((int)ROSTER_NAMES_MAX == (int)CONTRACT_NAMES_MAX, "one gateway may have them all");
 
-void roster_init(struct roster *roster, size_t *bytes)
+void roster_init(struct roster *roster, struct roster_budget *budget)
 {
-    *roster = (struct roster){.bytes = bytes};
+    *roster = (struct roster){.budget = budget};
 }
 
 static void drop_names(struct roster *roster, struct roster_gateway *gateway)
 {
-    *roster->bytes -= gateway->names.len;
+    roster->budget->bytes -= gateway->names.len;
     buf_release(&gateway->names);
     gateway->has_names = false;
 }
@@ -40,7 +40,7 @@ void roster_release(struct roster *roster)
         remove_gateway(roster, &roster->gateways[roster->count - 1]);
     }
     free(roster->gateways);
-    roster_init(roster, roster->bytes);
+    roster_init(roster, roster->budget);
 }
 
 static struct roster_gateway *find(const struct roster *roster, struct bytes id)
@@ -96,13 +96,13 @@ static bool note_names(struct roster *roster, struct roster_gateway *gateway,
     }
     struct buf packed = BUF_INIT;
     pack(&packed, news->census.names, news->census.name_count);
-    *roster->bytes -= gateway->names.len;
+    roster->budget->bytes -= gateway->names.len;
     gateway->has_names =
-        news->census.has_names && *roster->bytes + packed.len <= PRESENCE_BYTES_MAX;
+        news->census.has_names && roster->budget->bytes + packed.len <= PRESENCE_BYTES_MAX;
     if (!gateway->has_names) {
         buf_release(&packed);
     }
-    *roster->bytes += packed.len;
+    roster->budget->bytes += packed.len;
     return replace(&gateway->names, packed) || had_names != gateway->has_names;
 }
 

@@ -21,15 +21,20 @@ struct roster_gateway {
     struct buf names, typers;           /* each name as a byte with its length, and itself */
 };
 
+/* What the names of all rosters take together. */
+struct roster_budget {
+    size_t bytes; /* PRESENCE_BYTES_MAX at most */
+};
+
 struct roster {
     struct roster_gateway *gateways;
     uint32_t count, capacity;
     uint64_t members;
-    size_t *bytes; /* of the names of all rosters */
+    struct roster_budget *budget;
 };
 
-/* @bytes is kept; it counts the names of all rosters that it was given to. */
-void roster_init(struct roster *roster, size_t *bytes);
+/* Keeps @budget. */
+void roster_init(struct roster *roster, struct roster_budget *budget);
 void roster_release(struct roster *roster);
 
 enum roster_result {
