@@ -23,10 +23,10 @@ enum {
 #define VERSIONED_REFERENCE "\"/-/"
 
 #define VERSIONED_PREFIX "/-/"
-#define ROOM_PREFIX "/r/"
-#define INDEX_FILE "/index.html"
-#define CACHE_FOR_GOOD "public, max-age=31536000, immutable"
-#define CACHE_NEVER "no-store"
+#define ROOM_PREFIX      "/r/"
+#define INDEX_FILE       "/index.html"
+#define CACHE_FOR_GOOD   "public, max-age=31536000, immutable"
+#define CACHE_NEVER      "no-store"
 
 struct asset {
     char *path; /* "/style.css" */
@@ -44,7 +44,8 @@ struct assets {
     size_t bytes;
     /* of the page alone: */
     const struct assets *client;
-    char version[VERSION_BYTES]; /* another one when any byte of any file, or a file's name, is another */
+    char version
+        [VERSION_BYTES];  /* another one when any byte of any file, or a file's name, is another */
     pthread_t compressor; /* reads by_path and contents, which do not change any more */
     bool has_compressor;
     atomic_bool is_ending; /* it need not go on */
@@ -436,8 +437,8 @@ static struct found find(const struct assets *assets, struct bytes path)
     if (assets->client != NULL && bytes_start_with(path, versioned)) {
         return find_versioned(assets, bytes_skip(path, versioned.len));
     }
-    bool is_page = assets->client != NULL && (bytes_equal(path, BYTES("/")) ||
-                                              bytes_start_with(path, BYTES(ROOM_PREFIX)));
+    bool is_page = assets->client != NULL &&
+                   (bytes_equal(path, BYTES("/")) || bytes_start_with(path, BYTES(ROOM_PREFIX)));
     return (struct found){map_get(&assets->by_path, is_page ? BYTES(INDEX_FILE) : path),
                           assets->cache_control};
 }
