@@ -69,7 +69,9 @@ TEST(a_session_s_request_must_fit_its_transport)
     expect_error(r, EIO_ERROR_NONE);
     r.method = BYTES("POST");
     expect_error(r, EIO_ERROR_NONE);
-    r.is_allowed = false; /* policy is asked at the handshake only, and so is the version */
+    r.is_allowed = false;
+    expect_error(r, EIO_ERROR_FORBIDDEN);
+    r.is_allowed = true; /* the version is asked for at the handshake only */
     r.query.eio = (struct bytes){0};
     expect_error(r, EIO_ERROR_NONE);
     r.session = EIO_SID_WEBSOCKET; /* polling after the upgrade */

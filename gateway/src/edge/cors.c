@@ -2,6 +2,7 @@
 
 #include "http.h"
 #include <stdlib.h>
+#include <strings.h>
 
 /* Whether @text is scheme://host[:port] and nothing more. */
 static bool is_origin(struct bytes text)
@@ -54,6 +55,37 @@ static bool allows(const struct cors *cors, struct bytes origin)
         }
     }
     return false;
+}
+
+/* What is behind "://"; empty for an opaque origin ("null"). */
+static struct bytes authority_of(struct bytes origin)
+{
+    const char *scheme_end = memmem(origin.data, origin.len, "://", 3);
+    return scheme_end == NULL ? (struct bytes){0}
+                              : bytes_skip(origin, (size_t)(scheme_end + 3 - origin.data));
+}
+
+/* @authority without the port that @origin's scheme has anyway: browsers leave it out of Origin, others not of Host. */
+static struct bytes without_default_port(struct bytes authority, struct bytes origin)
+{
+    struct bytes port = bytes_start_with(origin, BYTES("https:")) ? BYTES(":443") : BYTES(":80");
+    bool has_it = authority.len > port.len &&
+                  bytes_equal(bytes_skip(authority, authority.len - port.len), port);
+    return has_it ? bytes_of(authority.data, authority.len - port.len) : authority;
+}
+
+static bool is_same_host(struct bytes origin, struct bytes host)
+{
+    struct bytes a = without_default_port(authority_of(origin), origin),
+                 b = without_default_port(host, origin);
+    return a.len > 0 && a.len == b.len && strncasecmp(a.data, b.data, a.len) == 0;
+}
+
+bool cors_admits(const struct cors *cors, const h2o_req_t *req)
+{
+    struct bytes origin = http_header(req, BYTES("origin"));
+    return origin.len == 0 || cors->is_any || allows(cors, origin) ||
+           is_same_host(origin, http_bytes(req->authority));
 }
 
 void cors_add_headers(const struct cors *cors, h2o_req_t *req)

@@ -257,7 +257,7 @@ void engine_serve(struct engine *engine, h2o_req_t *req)
         .method = http_method(req),
         .origin = http_header(req, BYTES("origin")),
         .is_upgrade = http_is_websocket_upgrade(req),
-        .is_allowed = true,
+        .is_allowed = cors_admits(engine->settings.cors, req),
     };
     eio_parse_query(http_query(req), &request.query);
     struct transport *transport = NULL;

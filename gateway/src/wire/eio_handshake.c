@@ -98,22 +98,23 @@ static bool is_header_value(struct bytes value)
     return true;
 }
 
+static bool fits_session(const struct eio_request *request, enum eio_transport transport)
+{
+    bool is_known_method =
+        bytes_equal(request->method, BYTES("GET")) || bytes_equal(request->method, BYTES("POST"));
+    return request->is_upgrade ||
+           (request->session == EIO_SID_POLLING && transport == EIO_POLLING && is_known_method);
+}
+
 static enum eio_error check_session(const struct eio_request *request, enum eio_transport transport)
 {
-    enum eio_transport current =
-        request->session == EIO_SID_WEBSOCKET ? EIO_WEBSOCKET : EIO_POLLING;
     if (request->session == EIO_SID_UNKNOWN) {
         return EIO_ERROR_SID;
     }
-    if (request->is_upgrade) {
-        return EIO_ERROR_NONE;
-    }
-    if (transport != current || transport == EIO_WEBSOCKET) {
+    if (!fits_session(request, transport)) {
         return EIO_ERROR_BAD_REQUEST;
     }
-    return bytes_equal(request->method, BYTES("GET")) || bytes_equal(request->method, BYTES("POST"))
-               ? EIO_ERROR_NONE
-               : EIO_ERROR_BAD_REQUEST;
+    return request->is_allowed ? EIO_ERROR_NONE : EIO_ERROR_FORBIDDEN;
 }
 
 static enum eio_error check_handshake(const struct eio_request *request,

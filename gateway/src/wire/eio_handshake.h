@@ -53,14 +53,15 @@ struct eio_request {
     struct eio_query query;
     struct bytes origin;        /* value of the Origin header, len 0 where absent */
     bool is_upgrade;            /* it asks for a WebSocket: "Upgrade: websocket" */
-    bool is_allowed;            /* the server's policy lets this client open a session */
+    bool is_allowed;            /* the server's policy lets this client in */
     enum eio_sid_state session; /* matters only where the query has a sid */
 };
 
 /*
  * What is wrong with @request, or EIO_ERROR_NONE: the reference's checks in the reference's order. An empty sid is
  * none. Beyond the reference, these are EIO_ERROR_BAD_REQUEST: a WebSocket upgrade that names transport=polling (the
- * reference says 101 and closes), and a session's request that is neither GET nor POST (the reference says 500).
+ * reference says 101 and closes), and a session's request that is neither GET nor POST (the reference says 500). The policy
+ * counts for a session's requests too; the reference asks for it at handshakes alone.
  */
 enum eio_error eio_check_request(const struct eio_request *request);
 
