@@ -14,7 +14,7 @@ import { showUnread, tellElsewhere } from './notify.js';
 import { LOBBY, isRoomName } from './room.js';
 import { RoomList } from './room-list.js';
 import { bindSettings, reloadSettings } from './settings.js';
-import { load, loadJson, save, saveJson, watch } from './storage.js';
+import { load, loadJson, ownKey, save, saveJson, watch } from './storage.js';
 import { language, t, translate } from './strings.js';
 import { Tabs } from './tabs.js';
 
@@ -134,6 +134,9 @@ const list = new RoomList(element('room-list', HTMLUListElement), addressOf, (na
 for (const { name, lastRead } of storedRooms()) chat.add(name, lastRead);
 current = roomCalled(roomOfAddress() ?? LOBBY);
 
+bindFrame();
+showRoom(current);
+
 const tabs = new Tabs({
   onLead: () => chat.rooms.forEach((room) => chat.enter(room)),
   onSummary({ room: name, head, message }) {
@@ -147,8 +150,6 @@ const tabs = new Tabs({
   },
 });
 
-bindFrame();
-showRoom(current);
 /* On a touch screen the focus would bring up the keyboard before anyone has asked for it. */
 if (!matchMedia('(pointer: coarse)').matches) {
   if (nameField.value) composer.focus();
@@ -160,14 +161,14 @@ registerWorker();
 /* --- rooms --------------------------------------------------------------------------------------------------------- */
 
 /**
- * The room that an address names: /r/<room>, / for the lobby; ?room= and # as in links of earlier versions.
+ * The room that an address names: /r/<room>, / for the lobby; ?room= as in links of earlier versions.
  *
  * @returns {string | null} null where it names none that can be
  */
 function roomOfAddress() {
-  const { pathname, searchParams, hash } = new URL(location.href);
+  const { pathname, searchParams } = new URL(location.href);
   const path = /^\/r\/([^/]+)\/?$/.exec(pathname)?.[1];
-  const name = decode(path ?? searchParams.get('room') ?? hash.slice(1)) || LOBBY;
+  const name = decode(path ?? searchParams.get('room') ?? '') || LOBBY;
   if (isRoomName(name)) return name;
   setTimeout(() => toast(t.cannotBeRoom(name)));
   return null;
@@ -242,7 +243,7 @@ function goTo(name, { isBack = false } = {}) {
 
 /** @param {Room} room */
 function showRoom(room) {
-  if (location.pathname + location.search + location.hash !== addressOf(room.name)) {
+  if (location.pathname + location.search !== addressOf(room.name)) {
     history.replaceState(null, '', addressOf(room.name));
   }
   element('room', HTMLElement).textContent = room.name;
@@ -507,6 +508,8 @@ function onOtherTab(key) {
     }
     if (tabs.isLeader) chat.rooms.forEach((room) => chat.enter(room));
     refresh();
+  } else {
+    chat.rooms.find(({ name }) => ownKey(name) === key)?.reviseOwn();
   }
 }
 

@@ -113,6 +113,8 @@ export class MessageView {
   update(change) {
     if (change.kind === 'reset') {
       this.#renderAll();
+    } else if (change.kind === 'message') {
+      this.#keepPlace(() => this.#replace(change.index));
     } else if (change.kind === 'end') {
       this.#keepPlace(() => this.#updateEnd(change.added, change.droppedAtStart));
     } else if (change.kind === 'start') {
@@ -209,6 +211,18 @@ export class MessageView {
     this.#items.unshift(...items);
     this.#parts.list.prepend(...items);
     for (let index = 0; index <= added && index < this.#items.length; index += 1) this.#relate(index);
+  }
+
+  /** @param {number} index */
+  #replace(index) {
+    const message = /** @type {Room} */ (this.#room).timeline.messages[index];
+    const old = this.#items[index];
+    if (!message || !old) return;
+    const item = this.#createMessage(message);
+    old.replaceWith(item);
+    this.#items[index] = item;
+    this.#relate(index);
+    this.#relate(index + 1);
   }
 
   /** @param {Message} message */

@@ -234,6 +234,12 @@ export class Room {
     this.#listeners.onSummary(this);
   }
 
+  /** Another tab of this browser has said something here. */
+  reviseOwn() {
+    this.own.reload();
+    this.timeline.reviseOwn(({ id, clientId }) => this.own.has(id, clientId));
+  }
+
   /**
    * How long a question to the room takes now.
    *

@@ -69,6 +69,11 @@ export function watch(onChange) {
 /** Messages of one room that are remembered as one's own; older ones look like anybody's. */
 const OWN_MESSAGES_MAX = 500;
 
+/** @param {string} room */
+export function ownKey(room) {
+  return `own.${room}`;
+}
+
 /**
  * Remembers which messages of one room were written in this browser, by their client ids together with the ids that the
  * room gave them. Not by client id alone, which everyone in the room can read and use again; nor by name, which two
@@ -77,15 +82,20 @@ const OWN_MESSAGES_MAX = 500;
 export class OwnMessages {
   /** @param {string} room */
   constructor(room) {
-    this.#key = `own.${room}`;
-    const stored = loadJson(this.#key);
-    this.#entries = new Set(Array.isArray(stored) ? stored.map(String) : []);
+    this.#key = ownKey(room);
+    this.reload();
   }
 
   /** @type {string} */
   #key;
   /** @type {Set<string>} Oldest first. */
-  #entries;
+  #entries = new Set();
+
+  /** Another tab has written something. */
+  reload() {
+    const stored = loadJson(this.#key);
+    this.#entries = new Set(Array.isArray(stored) ? stored.map(String) : []);
+  }
 
   /**
    * @param {number} id

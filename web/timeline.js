@@ -33,7 +33,8 @@ const PAGE = 100;
  * @typedef {{ kind: 'reset' }
  *   | { kind: 'end', added: number, droppedAtStart: number }
  *   | { kind: 'start', added: number, droppedAtEnd: number }
- *   | { kind: 'state' }} Change  `state`: isLoading, hasFailed, hasOlder or isAttached alone
+ *   | { kind: 'message', index: number }
+ *   | { kind: 'state' }} Change  `message`: one is another now; `state`: loading, hasFailed, hasOlder or isAttached alone
  *
  * @typedef {object} TimelineLinks
  * @property {(place: Place & { limit: number }) => Promise<Page>} fetch
@@ -124,6 +125,20 @@ export class Timeline {
     if (this.#messages.some((message) => message.id >= id)) {
       this.#messages = this.#messages.filter((message) => message.id < id);
       this.#reset();
+    }
+  }
+
+  /**
+   * Finds out anew which messages were written in this browser.
+   *
+   * @param {(message: Message) => boolean} isOwn
+   */
+  reviseOwn(isOwn) {
+    for (const message of new Set([...this.#tail, ...this.#messages])) {
+      if (message.isOwn || !isOwn(message)) continue;
+      message.isOwn = true;
+      const index = this.#messages.indexOf(message);
+      if (index >= 0) this.#links.changed({ kind: 'message', index });
     }
   }
 

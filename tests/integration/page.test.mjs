@@ -201,6 +201,35 @@ promise('two_tabs_of_one_browser_agree_on_rooms_and_on_what_is_read', {}, async 
     await entry.locator('.badge').waitFor({ state: 'hidden' });
 });
 
+promise('what_one_says_in_one_tab_is_ones_own_in_the_other', {}, async (t) => {
+    const room = freshRoom();
+    const anna = await browser.visit(t, pageOf(0, room), 'Anna');
+    const other = await browser.openTab(t, anna.page.context(), pageOf(0, room));
+    await other.isConnected();
+    await anna.write('said here');
+    await other.page.locator('li.message[data-own]', { hasText: 'said here' }).waitFor();
+    await other.write('said there');
+    await anna.page.locator('li.message[data-own]', { hasText: 'said there' }).waitFor();
+});
+
+promise('the_page_works_where_the_browser_keeps_nothing', {}, async (t) => {
+    const context = await browser.profile(t);
+    await context.addInitScript(() => {
+        for (const name of ['localStorage', 'sessionStorage', 'indexedDB', 'caches'])
+            Object.defineProperty(globalThis, name, { get: () => { throw new DOMException('off', 'SecurityError'); } });
+        for (const name of ['locks', 'serviceWorker'])
+            Object.defineProperty(Navigator.prototype, name, { get: () => undefined });
+    });
+    const anna = await browser.openTab(t, context, pageOf(0, freshRoom()));
+    await anna.isCalled('Anna');
+    await anna.isConnected();
+    await anna.write('kept by the room alone');
+    await anna.sees('kept by the room alone');
+    await anna.page.getByRole('button', { name: 'Settings' }).click();
+    await anna.page.getByLabel('Appearance').selectOption('dark');
+    assert.equal(await anna.page.getAttribute('html', 'data-theme'), 'dark');
+});
+
 promise('links_are_followed_only_where_that_is_harmless', {}, async (t) => {
     const room = freshRoom();
     const anna = await browser.visit(t, pageOf(0, room), 'Anna');

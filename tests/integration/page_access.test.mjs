@@ -136,6 +136,14 @@ promise('everything_can_be_reached_by_keyboard_in_the_order_of_reading_and_is_se
     ]);
 });
 
+promise('one_can_skip_to_writing_and_stays_in_the_room', {}, async (t) => {
+    const { page } = await browser.visit(t, stack.urls[0], 'Anna');
+    await page.getByRole('link', { name: 'Skip to writing' }).focus();
+    await page.keyboard.press('Enter');
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'content');
+    assert.equal(await page.locator('#room').textContent(), 'lobby');
+});
+
 promise('a_screen_reader_is_told_of_messages_and_not_flooded', {}, async (t) => {
     const room = freshRoom();
     const anna = await browser.visit(t, pageOf(0, room), 'Anna');
