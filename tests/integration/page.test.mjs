@@ -6,6 +6,7 @@ import { oneBrowser } from './harness/browser.mjs';
 import { someoneIn } from './harness/person.mjs';
 import { promise } from './harness/promise.mjs';
 import { anyStack, freshRoom } from './harness/stack.mjs';
+import { eventually } from './harness/wait.mjs';
 
 const stack = anyStack();
 const browser = oneBrowser();
@@ -228,6 +229,41 @@ promise('the_page_works_where_the_browser_keeps_nothing', {}, async (t) => {
     await anna.page.getByRole('button', { name: 'Settings' }).click();
     await anna.page.getByLabel('Appearance').selectOption('dark');
     assert.equal(await anna.page.getAttribute('html', 'data-theme'), 'dark');
+});
+
+promise('who_looks_elsewhere_is_notified_once_however_many_tabs_there_are', {}, async (t) => {
+    const [here, elsewhere] = [freshRoom(), freshRoom()];
+    const context = await browser.profile(t);
+    await context.addInitScript(() => {
+        // What the desktop would show; and nobody looks at any of the tabs.
+        globalThis.shown = [];
+        globalThis.Notification = class {
+            static permission = 'granted';
+            static requestPermission = async () => 'granted';
+            constructor(title, { body }) {
+                globalThis.shown.push(`${title}: ${body}`);
+            }
+            close() {}
+        };
+        Object.defineProperty(document, 'visibilityState', { value: 'hidden' });
+    });
+    const first = await browser.openTab(t, context, pageOf(0, elsewhere));
+    await first.isConnected();
+    await first.page.getByRole('button', { name: 'Settings' }).click();
+    await first.page.getByLabel('Notify me').check();
+    await first.page.getByRole('button', { name: 'Close', exact: true }).click();
+    await first.page.goto(pageOf(0, here));
+    await first.isConnected();
+    const second = await browser.openTab(t, context, pageOf(0, here));
+    await second.isConnected();
+    const shown = async () => (await Promise.all([first, second].map(({ page }) => page.evaluate(() => globalThis.shown)))).flat();
+
+    const bert = await someoneIn(t, stack.urls[1], { room: elsewhere, auth: { username: 'Bert' } });
+    await bert.say('are you there?');
+    await eventually(async () => (await shown()).length > 0, 'a notification');
+    await bert.say('hello?');
+    await eventually(async () => (await shown()).length > 1, 'another one');
+    assert.deepEqual(await shown(), [`Bert · ${elsewhere}: are you there?`, `Bert · ${elsewhere}: hello?`]);
 });
 
 promise('links_are_followed_only_where_that_is_harmless', {}, async (t) => {
