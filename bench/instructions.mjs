@@ -7,7 +7,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import path from 'node:path';
 import { Child } from '../tests/integration/harness/child.mjs';
-import { BIN_DIR, ROOT, Store } from '../tests/integration/harness/parley.mjs';
+import { BIN_DIR, ROOT, Store, UNLIMITED } from '../tests/integration/harness/parley.mjs';
 import { Postgres } from '../tests/integration/harness/postgres.mjs';
 import { eventually } from '../tests/integration/harness/wait.mjs';
 import { argumentsOf, startNats, tell } from './system.mjs';
@@ -121,7 +121,7 @@ async function countOnce({ program, load }, n, system) {
   const env = { NATS_URL: system.nats.url };
   const [mode, options] = load(n);
   if (program === 'parley-gateway') {
-    const gateway = await Counted.start(program, system.folder, { ...env, ...GATEWAY });
+    const gateway = await Counted.start(program, system.folder, { ...env, ...GATEWAY, ...UNLIMITED });
     await tell('parley-load', [mode, ...argumentsOf({ connect: `127.0.0.1:${gateway.port}`, ...options })]);
     return gateway.end();
   }

@@ -12,7 +12,7 @@ import { appendFile, mkdir, readFile, rename, statfs, writeFile } from 'node:fs/
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { Child } from '../integration/harness/child.mjs';
-import { ROOT } from '../integration/harness/parley.mjs';
+import { ROOT, UNLIMITED } from '../integration/harness/parley.mjs';
 import { Postgres } from '../integration/harness/postgres.mjs';
 import { eventually, within } from '../integration/harness/wait.mjs';
 import { Network } from './network.mjs';
@@ -49,6 +49,7 @@ const GATEWAY_ENV = {
     LOG_BYTES_MAX: '16MiB',
     ROOM_LOG_BYTES_MAX: '64KiB',
     RECOVERY_MAX: '200',
+    ...UNLIMITED,
 };
 
 const POSTGRES_CONFIGURATION = `

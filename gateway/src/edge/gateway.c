@@ -421,6 +421,14 @@ static bool check_settings(const struct gateway_config *config, struct buf *ret_
     return true;
 }
 
+static struct pace_rule pace_rule(const struct gateway_config *config, int64_t per_second)
+{
+    return (struct pace_rule){
+        .per_second = (uint32_t)per_second,
+        .burst = (uint32_t)(per_second * config->rate_burst_ms / 1000),
+    };
+}
+
 static bool read_settings(const struct gateway_config *config, struct hub_settings *ret_settings,
                           struct buf *ret_error)
 {
@@ -435,6 +443,8 @@ static bool read_settings(const struct gateway_config *config, struct hub_settin
         .room_grace_ms = (uint32_t)config->room_grace_ms,
         .presence_refresh_ms = (uint32_t)config->presence_refresh_ms,
         .rooms_per_client_max = (uint32_t)config->rooms_per_client_max,
+        .client_rule = pace_rule(config, config->client_rate),
+        .room_rule = pace_rule(config, config->room_rate),
         .joins_per_turn = JOINS_PER_TURN,
         .catch_ups_per_turn = CATCH_UPS_PER_TURN,
         .deliveries_per_turn = DELIVERIES_PER_TURN,

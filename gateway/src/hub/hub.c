@@ -39,6 +39,8 @@ struct hub *hub_new(const struct hub_settings *settings, const struct hub_world 
     list_init(&hub->waiting_acks);
     list_init(&hub->heads_due);
     list_init(&hub->heads_queries);
+    pace_init(&hub->clients_pace, settings->client_rule);
+    pace_init(&hub->rooms_pace, settings->room_rule);
     timer_init(&hub->deadline_timer, send_on_deadline);
     timer_init(&hub->ack_timer, send_on_ack_due);
     timer_init(&hub->heads_timer, room_on_heads_timer);
@@ -62,6 +64,8 @@ void hub_free(struct hub *hub)
     timers_clear(hub->timers, &hub->ack_timer);
     timers_clear(hub->timers, &hub->heads_timer);
     presence_release(hub);
+    pace_release(&hub->clients_pace);
+    pace_release(&hub->rooms_pace);
     page_cache_release(&hub->pages);
     map_release(&hub->rooms);
     map_release(&hub->sessions);

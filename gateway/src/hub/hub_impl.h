@@ -18,6 +18,7 @@
 #include "base/map.h"
 #include "hub.h"
 #include "limits.h"
+#include "pace.h"
 #include "page.h"
 #include "request.h"
 #include "room_log.h"
@@ -69,6 +70,8 @@ struct hub {
     /* committed sends that wait for the sender's own copy, at most ACK_WAIT_MS */
     struct list waiting_acks;
     struct timer ack_timer;
+
+    struct pace clients_pace, rooms_pace; /* of messages: by client number, by room name */
 
     struct list heads_due;     /* rooms whose head is to be asked for */
     struct list heads_queries; /* asked */

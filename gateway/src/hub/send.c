@@ -318,6 +318,38 @@ void send_hurry(struct room *room, uint64_t now_ms)
     }
 }
 
+/* Refuses @request for now: it is to be sent again after @retry_after_ms. */
+static void put_off(struct member *member, const struct chat_request *request, enum chat_code code,
+                    const char *why, uint64_t retry_after_ms)
+{
+    member->room->hub->stats.by.messages_refused[code]++;
+    emit_error(member, code, why, buf_bytes(&request->client_id), retry_after_ms);
+}
+
+/* Whether @member and its room may send now; if so, that is counted. */
+static bool keeps_pace(struct member *member, const struct chat_request *request, uint64_t now_ms)
+{
+    struct hub *hub = member->room->hub;
+    uint32_t number = member_client(member)->number;
+    struct bytes client = bytes_of((const char *)&number, sizeof(number)),
+                 room = room_name(member->room);
+    uint64_t client_wait_ms = pace_wait_ms(&hub->clients_pace, client, now_ms),
+             room_wait_ms = pace_wait_ms(&hub->rooms_pace, room, now_ms);
+    if (client_wait_ms > 0 || room_wait_ms > 0) {
+        put_off(member, request, CHAT_RATE_LIMITED,
+                client_wait_ms >= room_wait_ms
+                    ? "you send faster than this server takes from one connection; send this one "
+                      "again later"
+                    : "this room gets more than this server takes for one; send this one again "
+                      "later",
+                MAX_OF(client_wait_ms, room_wait_ms));
+        return false;
+    }
+    pace_take(&hub->clients_pace, client, now_ms);
+    pace_take(&hub->rooms_pace, room, now_ms);
+    return true;
+}
+
 void send_submit(struct member *member, const struct chat_request *request, bool has_ack,
                  uint64_t ack_id, uint64_t now_ms)
 {
@@ -329,10 +361,12 @@ void send_submit(struct member *member, const struct chat_request *request, bool
                        room->queue_bytes + request->content.len > ROOM_SENDS_BYTES_MAX ||
                        hub->send_bytes + request->content.len > SENDS_BYTES_MAX;
     if (is_too_much) {
-        hub->stats.by.messages_refused[CHAT_OVERLOADED]++;
-        emit_error(member, CHAT_OVERLOADED,
-                   "too many messages wait to be stored; send this one again later",
-                   buf_bytes(&request->client_id), REQUEST_BACKOFF_MAX_MS);
+        put_off(member, request, CHAT_OVERLOADED,
+                "too many messages wait to be stored; send this one again later",
+                REQUEST_BACKOFF_MAX_MS);
+        return;
+    }
+    if (!keeps_pace(member, request, now_ms)) {
         return;
     }
     struct send *send = send_new(member, request, has_ack, ack_id, now_ms);

@@ -80,11 +80,15 @@ class Program {
     }
 }
 
+/** Settings of a gateway whose clients may say as much as they can; limits.test.mjs and rate.test.mjs look at the limits. */
+export const UNLIMITED = { CLIENT_RATE: '0', ROOM_RATE: '0' };
+
 export class Gateway extends Program {
     port = 0;
 
     constructor(name, env) {
-        super(name, 'parley-gateway', { PORT: '0', HOST: '127.0.0.1', ADMIN_PORT: '0', DRAIN: '100ms', ...env });
+        const own = { PORT: '0', HOST: '127.0.0.1', ADMIN_PORT: '0', DRAIN: '100ms' };
+        super(name, 'parley-gateway', { ...own, ...UNLIMITED, ...env });
     }
 
     get url() {
