@@ -51,6 +51,11 @@ enum {
     /* An idle lane looks so often whether its connection still lives. */
     LANE_IDLE_MS = 1000,
 
+    /* The announcer looks so often for what it was not notified of, and tells so many messages in one transaction, which
+       fit into memory many times over. */
+    ANNOUNCE_IDLE_MS = 2000,
+    ANNOUNCED_ROWS_MAX = 256,
+
     /* Requests that a read lane takes at a time. */
     READ_REQUESTS_MAX = 16,
 

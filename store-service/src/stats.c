@@ -21,6 +21,9 @@ static void write_messages(struct stats *stats, struct buf *out)
                    "Messages published to their room again, because an append named them that were "
                    "stored before.",
                    load(&stats->messages_republished));
+    metrics_single(out, "parley_store_messages_announced_total", METRIC_COUNTER,
+                   "Messages of parley_publish(), said in SQL, that rooms were told of.",
+                   load(&stats->messages_announced));
     metrics_single(out, "parley_store_messages_read_total", METRIC_COUNTER,
                    "Messages in replies to range requests.", load(&stats->messages_read));
 }

@@ -1,5 +1,6 @@
 #include "store.h"
 
+#include "announcer.h"
 #include "append.h"
 #include "base/map.h"
 #include "limits.h"
@@ -19,6 +20,7 @@ struct store {
     struct read_settings read_settings;
     struct queue *write_queues; /* one for each write lane */
     struct queue read_queue;
+    struct announcer *announcer;
     struct lane **lanes; /* the write lanes, then the read lanes */
     size_t write_lanes, lane_count;
     bool receives, is_drained;
@@ -170,6 +172,7 @@ struct store *store_new(const struct store_config *config, const struct lane_eve
     };
     store->read_settings = (struct read_settings){.bus = store->bus, .stats = &store->stats};
     start_lanes(store, events);
+    store->announcer = announcer_new(store->target, store->bus, &store->stats);
     return store;
 }
 
@@ -205,8 +208,14 @@ void store_drain(struct store *store)
         queue_close(&store->write_queues[i]);
     }
     queue_close(&store->read_queue);
+    if (store->announcer != NULL) {
+        announcer_end(store->announcer);
+    }
     for (size_t i = 0; i < store->lane_count; i++) {
         lane_join(store->lanes[i]);
+    }
+    if (store->announcer != NULL) {
+        announcer_join(store->announcer);
     }
     if (store->bus != NULL) {
         bus_flush(store->bus);
@@ -225,6 +234,7 @@ void store_free(struct store *store)
     for (size_t i = 0; i < store->lane_count; i++) {
         lane_free(store->lanes[i]);
     }
+    announcer_free(store->announcer);
     bus_free(store->bus);
     for (size_t i = 0; i < store->write_lanes; i++) {
         queue_release(&store->write_queues[i]);
