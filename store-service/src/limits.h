@@ -56,6 +56,13 @@ enum {
     ANNOUNCE_IDLE_MS = 2000,
     ANNOUNCED_ROWS_MAX = 256,
 
+    /* Old messages leave so many at a time, which takes some milliseconds; so many rooms are looked at for that. Then there is
+       a pause, and a longer one when all rooms have been seen. */
+    EXPIRY_MESSAGES_MAX = 1000,
+    EXPIRY_ROOMS_MAX = 1000,
+    EXPIRY_STEP_MS = 100,
+    EXPIRY_ROUND_MS = 60 * 1000,
+
     /* Requests that a read lane takes at a time. */
     READ_REQUESTS_MAX = 16,
 

@@ -24,6 +24,9 @@ static void write_messages(struct stats *stats, struct buf *out)
     metrics_single(out, "parley_store_messages_announced_total", METRIC_COUNTER,
                    "Messages of parley_publish(), said in SQL, that rooms were told of.",
                    load(&stats->messages_announced));
+    metrics_single(out, "parley_store_messages_expired_total", METRIC_COUNTER,
+                   "Messages that were deleted because they were older than RETENTION_DAYS.",
+                   load(&stats->messages_expired));
     metrics_single(out, "parley_store_messages_read_total", METRIC_COUNTER,
                    "Messages in replies to range requests.", load(&stats->messages_read));
 }

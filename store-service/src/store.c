@@ -3,6 +3,7 @@
 #include "announcer.h"
 #include "append.h"
 #include "base/map.h"
+#include "expiry.h"
 #include "limits.h"
 #include "read.h"
 
@@ -20,8 +21,10 @@ struct store {
     struct read_settings read_settings;
     struct queue *write_queues; /* one for each write lane */
     struct queue read_queue;
-    struct announcer *announcer;
-    struct lane **lanes; /* the write lanes, then the read lanes */
+    struct announcer_settings announcer_settings;
+    struct expiry expiry;
+    struct worker *announcer, *expirer; /* expirer NULL: messages are kept for ever */
+    struct lane **lanes;                /* the write lanes, then the read lanes */
     size_t write_lanes, lane_count;
     bool receives, is_drained;
     atomic_bool is_draining; /* told in the main thread, while another one drains */
@@ -130,6 +133,20 @@ static void start_lanes(struct store *store, const struct lane_events *events)
     }
 }
 
+static void start_workers(struct store *store)
+{
+    store->announcer_settings =
+        (struct announcer_settings){.bus = store->bus, .stats = &store->stats};
+    store->announcer = announcer_new(&store->announcer_settings, store->target);
+    if (store->config->retention_days > 0) {
+        store->expiry = (struct expiry){
+            .keep_days = (uint64_t)store->config->retention_days,
+            .stats = &store->stats,
+        };
+        store->expirer = expiry_new(&store->expiry, store->target);
+    }
+}
+
 static void init_queues(struct store *store)
 {
     size_t entries_max = (size_t)store->config->lane_requests_max;
@@ -172,7 +189,7 @@ struct store *store_new(const struct store_config *config, const struct lane_eve
     };
     store->read_settings = (struct read_settings){.bus = store->bus, .stats = &store->stats};
     start_lanes(store, events);
-    store->announcer = announcer_new(store->target, store->bus, &store->stats);
+    start_workers(store);
     return store;
 }
 
@@ -208,15 +225,13 @@ void store_drain(struct store *store)
         queue_close(&store->write_queues[i]);
     }
     queue_close(&store->read_queue);
-    if (store->announcer != NULL) {
-        announcer_end(store->announcer);
-    }
+    worker_end(store->announcer);
+    worker_end(store->expirer);
     for (size_t i = 0; i < store->lane_count; i++) {
         lane_join(store->lanes[i]);
     }
-    if (store->announcer != NULL) {
-        announcer_join(store->announcer);
-    }
+    worker_join(store->announcer);
+    worker_join(store->expirer);
     if (store->bus != NULL) {
         bus_flush(store->bus);
     }
@@ -234,7 +249,8 @@ void store_free(struct store *store)
     for (size_t i = 0; i < store->lane_count; i++) {
         lane_free(store->lanes[i]);
     }
-    announcer_free(store->announcer);
+    worker_free(store->announcer);
+    worker_free(store->expirer);
     bus_free(store->bus);
     for (size_t i = 0; i < store->write_lanes; i++) {
         queue_release(&store->write_queues[i]);
