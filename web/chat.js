@@ -94,13 +94,19 @@ export class Chat {
   add(name, lastRead) {
     const room = new Room(name, lastRead, this.#drafts, { ...this.#listeners, onFree: () => this.#renameIfDue() });
     this.#rooms.set(name, room);
-    void room.restoreDrafts();
     return room;
   }
 
   /** @param {Room} room */
   enter(room) {
-    if (!room.isConnected) room.enter(this.#manager, room.authorFor(this.#name));
+    if (room.isConnected) return;
+    room.enter(this.#manager, room.authorFor(this.#name));
+    void room.restoreDrafts();
+  }
+
+  /** In all rooms that were entered, takes up what was written in tabs that are gone. */
+  restoreDrafts() {
+    for (const room of this.rooms) if (room.isConnected) void room.restoreDrafts();
   }
 
   /**

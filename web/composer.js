@@ -37,8 +37,8 @@ export class Composer {
       event.preventDefault();
       const content = field.value;
       if (content.trim() === '' || this.#bytesLeft() < 0) return;
-      this.#set('');
       listeners.onSend(content);
+      this.#set('');
       field.focus();
     });
     field.addEventListener('keydown', (event) => {

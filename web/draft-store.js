@@ -1,6 +1,9 @@
 /**
  * draft-store.js - keeps what was written and is not stored by its room yet, in IndexedDB, so that it outlives the page.
  *
+ * The database can go at any time, with all that is in it: when people clear what a site has stored, for instance. Then
+ * another one is opened, and where that fails nothing is kept.
+ *
  * A draft belongs to the tab that it was written in, which sends it. When that tab is gone, the next one to look takes its
  * drafts over. Where IndexedDB is switched off nothing is kept, and `isLasting` is false.
  */
@@ -22,12 +25,8 @@ const TAB_KEY = 'parley.tab';
  */
 
 export class DraftStore {
-  /**
-   * @param {IDBDatabase | null} database
-   * @param {string} tab
-   */
-  constructor(database, tab) {
-    this.#database = database;
+  /** @param {string} tab */
+  constructor(tab) {
     this.#tab = tab;
   }
 
@@ -35,24 +34,24 @@ export class DraftStore {
   static async open() {
     const tab = tabId();
     holdLock(lockName(tab));
-    try {
-      const opening = indexedDB.open(DATABASE, 1);
-      opening.onupgradeneeded = () => opening.result.createObjectStore(STORE, { keyPath: 'clientId' });
-      return new DraftStore(await settled(opening), tab);
-    } catch {
-      return new DraftStore(null, tab);
-    }
+    const store = new DraftStore(tab);
+    await store.#openDatabase();
+    return store;
   }
 
   /** @type {IDBDatabase | null} */
-  #database;
+  #database = null;
   /** @type {string} */
   #tab;
   #lastOrder = 0;
+  #hasFailed = false;
+  #isOpening = false;
+  /** What this tab has to keep: of it a new database is made. @type {Map<string, StoredDraft>} */
+  #kept = new Map();
 
   /** Whether drafts outlive the page. */
   get isLasting() {
-    return this.#database !== null;
+    return this.#database !== null && !this.#hasFailed;
   }
 
   /** The place of a draft that is written now: behind all others. */
@@ -63,11 +62,15 @@ export class DraftStore {
 
   /** @param {Omit<StoredDraft, 'tab'>} draft replaces an earlier one with the same client id */
   put(draft) {
-    this.#store('readwrite')?.put({ ...draft, tab: this.#tab });
+    const stored = { ...draft, tab: this.#tab };
+    this.#kept.set(draft.clientId, stored);
+    const request = this.#store('readwrite')?.put(stored);
+    if (request) request.onerror = () => (this.#hasFailed = true);
   }
 
   /** @param {string} clientId */
   remove(clientId) {
+    this.#kept.delete(clientId);
     this.#store('readwrite')?.delete(clientId);
   }
 
@@ -78,19 +81,51 @@ export class DraftStore {
    * @returns {Promise<StoredDraft[]>} in the order of writing
    */
   async adopt(isKnown) {
-    if (!this.#database) return [];
     const living = await livingTabs();
+    const store = this.#store('readonly');
     /** @type {StoredDraft[]} */
-    const drafts = await settled(/** @type {IDBObjectStore} */ (this.#store('readonly')).getAll());
+    const drafts = store ? await settled(store.getAll()).catch(() => []) : [];
+    /* A clock that was set back does not put what is written now in front of what is there. */
+    for (const { order } of drafts) this.#lastOrder = Math.max(this.#lastOrder, order);
     const orphans = drafts.filter((draft) => (draft.tab === this.#tab || !living.has(draft.tab)) && !isKnown(draft));
     orphans.sort((a, b) => a.order - b.order);
     for (const draft of orphans) this.put(draft);
     return orphans;
   }
 
+  /** Opens the database, and puts into it what is to be kept. Where that fails, the next draft tries again. */
+  async #openDatabase() {
+    if (this.#isOpening) return;
+    this.#isOpening = true;
+    try {
+      const opening = indexedDB.open(DATABASE, 1);
+      opening.onupgradeneeded = () => opening.result.createObjectStore(STORE, { keyPath: 'clientId' });
+      const database = await settled(opening);
+      database.onclose = () => this.#lose();
+      this.#database = database;
+      for (const draft of this.#kept.values()) this.put(draft);
+    } catch {
+      this.#database = null;
+    } finally {
+      this.#isOpening = false;
+    }
+  }
+
+  /** The database is closed; that may be noticed more than once. */
+  #lose() {
+    this.#database = null;
+    void this.#openDatabase();
+  }
+
   /** @param {IDBTransactionMode} mode */
   #store(mode) {
-    return this.#database?.transaction(STORE, mode).objectStore(STORE);
+    if (this.#database === null) void this.#openDatabase();
+    try {
+      return this.#database?.transaction(STORE, mode).objectStore(STORE);
+    } catch {
+      this.#lose();
+      return undefined;
+    }
   }
 }
 

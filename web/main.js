@@ -27,6 +27,10 @@ const TOAST_MS = 4000;
 
 const SAVE_MS = 250;
 
+/** How often the leader looks for what was written in tabs that are gone, and when after it heard of one. */
+const ORPHANS_MS = 15_000;
+const ORPHANS_SOON_MS = 500;
+
 /** @typedef {import('./room.js').Room} Room */
 
 document.documentElement.lang = language;
@@ -36,7 +40,8 @@ const nameField = element('username', HTMLInputElement);
 const peopleButton = element('people', HTMLButtonElement);
 const roomsButton = element('open-rooms', HTMLButtonElement);
 const stage = element('stage', HTMLElement);
-nameField.value = load('name') ?? '';
+/* Whoever was quick has written something already. */
+if (nameField.value === '') nameField.value = load('name') ?? '';
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let saving;
@@ -45,6 +50,9 @@ let toasting;
 let isRefreshDue = false;
 /** Messages that a screen reader was not told of yet. @type {import('./timeline.js').Message[]} */
 let unannounced = [];
+
+/** @type {Tabs | undefined} */
+let tabs;
 
 /** The room on the screen. */
 let current = /** @type {Room} */ (/** @type {unknown} */ (null));
@@ -59,7 +67,7 @@ const chat = new Chat(Manager, nameField.value, await DraftStore.open(), {
   onSummary(room) {
     refresh();
     saveRoomsSoon();
-    if (room.newest) tabs.tell({ room: room.name, head: room.head, message: room.newest });
+    if (room.newest) tabs?.tell({ room: room.name, head: room.head, message: room.newest });
   },
   onMessage: (room, message) => onMessage(room, message),
   onTimeline(room, change) {
@@ -132,13 +140,16 @@ const view = new MessageView(
 const list = new RoomList(element('room-list', HTMLUListElement), addressOf, (name) => goTo(name));
 
 for (const { name, lastRead } of storedRooms()) chat.add(name, lastRead);
-current = roomCalled(roomOfAddress() ?? LOBBY);
+current = roomAtStart();
 
 bindFrame();
 showRoom(current);
 
-const tabs = new Tabs({
-  onLead: () => chat.rooms.forEach((room) => chat.enter(room)),
+tabs = new Tabs({
+  onLead() {
+    for (const room of chat.rooms) chat.enter(room);
+    takeOverSoon();
+  },
   onSummary({ room: name, head, message }) {
     const room = chat.room(name);
     if (!room) return;
@@ -146,9 +157,15 @@ const tabs = new Tabs({
     refresh();
   },
   onAsked() {
-    for (const { name, head, newest } of chat.rooms) if (newest) tabs.tell({ room: name, head, message: newest });
+    for (const { name, head, newest } of chat.rooms) if (newest) tabs?.tell({ room: name, head, message: newest });
   },
+  onGone: takeOverSoon,
 });
+tellWhatIsLookedAt();
+/* A tab that crashed says nothing. */
+setInterval(() => {
+  if (tabs?.isLeader) chat.restoreDrafts();
+}, ORPHANS_MS);
 
 /* On a touch screen the focus would bring up the keyboard before anyone has asked for it. */
 if (!matchMedia('(pointer: coarse)').matches) {
@@ -167,7 +184,7 @@ registerWorker();
  */
 function roomOfAddress() {
   const { pathname, searchParams } = new URL(location.href);
-  const path = /^\/r\/([^/]+)\/?$/.exec(pathname)?.[1];
+  const path = /^\/r\/(.+?)\/?$/.exec(pathname)?.[1];
   const name = decode(path ?? searchParams.get('room') ?? '') || LOBBY;
   if (isRoomName(name)) return name;
   setTimeout(() => toast(t.cannotBeRoom(name)));
@@ -221,6 +238,15 @@ function roomCalled(name) {
   return room;
 }
 
+/** The room of the address, where one may be in one more. */
+function roomAtStart() {
+  const name = roomOfAddress() ?? LOBBY;
+  const [first] = chat.rooms;
+  if (chat.room(name) || !first || chat.rooms.length < ROOMS_MAX) return roomCalled(name);
+  setTimeout(() => toast(t.tooManyRooms(ROOMS_MAX)));
+  return first;
+}
+
 /**
  * Shows another room.
  *
@@ -233,8 +259,8 @@ function goTo(name, { isBack = false } = {}) {
     return;
   }
   closeRooms();
-  if (!isBack) history.pushState(null, '', addressOf(name));
   if (name === current.name) return;
+  if (!isBack) history.pushState(null, '', addressOf(name));
   current.tellTyping(false);
   current = roomCalled(name);
   showRoom(current);
@@ -250,6 +276,7 @@ function showRoom(room) {
   composer.switchTo(room.name);
   view.show(room);
   chat.enter(room);
+  tellWhatIsLookedAt();
   markSeen();
   showPeople();
   refresh();
@@ -257,11 +284,12 @@ function showRoom(room) {
 
 function leave() {
   const { name } = current;
+  if (current.outbox.hasUnsent && !confirm(t.leaveUnsent(name))) return;
   save(`draft.${name}`, '');
   chat.leave(current);
   const [next] = chat.rooms;
   current = roomCalled(next?.name ?? LOBBY);
-  history.pushState(null, '', addressOf(current.name));
+  history.replaceState(null, '', addressOf(current.name));
   showRoom(current);
   saveRooms();
   toast(t.left(name));
@@ -277,7 +305,7 @@ function onMessage(room, message) {
   if (room === current) markSeen();
   if (!room.isSettled || message.isOwn) return;
   if (room === current && document.visibilityState === 'visible') announce(message);
-  else if (tabs.isLeader || room === current) tellElsewhere(room.name, message, () => goTo(room.name));
+  else if (tabs?.isLeader && !tabs.isLookedAt(room.name)) tellElsewhere(room.name, message, () => goTo(room.name));
 }
 
 /** @param {Room} room */
@@ -292,6 +320,15 @@ function onSettled(room) {
 function markSeen() {
   const canBeSeen = document.visibilityState === 'visible' && view.isAtEnd && current.isSettled && !current.isCatchingUp;
   if (canBeSeen) current.markRead(current.head);
+}
+
+/** A tab is gone; its lock is free a moment later. */
+function takeOverSoon() {
+  setTimeout(() => chat.restoreDrafts(), ORPHANS_SOON_MS);
+}
+
+function tellWhatIsLookedAt() {
+  tabs?.look(document.visibilityState === 'visible' ? current.name : '');
 }
 
 /** Everything around the messages; once a frame, however much has happened. */
@@ -313,7 +350,8 @@ function refresh() {
 function showPeople() {
   const { people, typing } = current;
   peopleButton.hidden = people === null;
-  peopleButton.textContent = people === null ? '' : t.people(people.count);
+  /* Somebody with two tabs is one person, as far as the names say. */
+  peopleButton.textContent = people === null ? '' : t.people(people.names?.length ?? people.count);
   const line = typing.users.length === 0 ? '' : t.typing(typing.users, typing.more);
   element('typing', HTMLElement).textContent = line;
 
@@ -440,11 +478,12 @@ function bindFrame() {
   addEventListener('online', () => chat.reconnect());
   addEventListener('offline', refresh);
   document.addEventListener('visibilitychange', () => {
+    tellWhatIsLookedAt();
     if (document.visibilityState !== 'visible') return;
     chat.reconnect();
     view.markUnread();
     markSeen();
-    for (const room of chat.rooms) void room.restoreDrafts();
+    chat.restoreDrafts();
   });
   addEventListener('pagehide', saveRooms);
   watch(onOtherTab);
@@ -499,14 +538,15 @@ function onOtherTab(key) {
   } else if (key === 'rooms') {
     const stored = storedRooms();
     for (const room of chat.rooms) {
-      if (room !== current && !stored.some(({ name }) => name === room.name)) chat.leave(room);
+      const isGone = room !== current && !stored.some(({ name }) => name === room.name);
+      if (isGone && !room.outbox.hasUnsent) chat.leave(room);
     }
     for (const { name, lastRead } of stored) {
       const room = chat.room(name);
       if (room && lastRead !== null) room.markRead(lastRead);
       else if (!room) chat.add(name, lastRead);
     }
-    if (tabs.isLeader) chat.rooms.forEach((room) => chat.enter(room));
+    if (tabs?.isLeader) chat.rooms.forEach((room) => chat.enter(room));
     refresh();
   } else {
     chat.rooms.find(({ name }) => ownKey(name) === key)?.reviseOwn();

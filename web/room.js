@@ -212,12 +212,13 @@ export class Room {
   /** @param {string} clientId of a failed draft */
   retry(clientId) {
     this.outbox.retry(clientId, this.#drafts.nextOrder());
+    this.#listeners.onFree(this); /* it may need another name's session */
   }
 
   /** @param {boolean} isTyping */
   tellTyping(isTyping) {
-    const now = Date.now();
-    const isTold = this.#typingToldAt > now - TYPING_REPEAT_MS;
+    const now = performance.now();
+    const isTold = this.#typingToldAt !== 0 && this.#typingToldAt > now - TYPING_REPEAT_MS;
     if (!this.#socket?.connected || (isTyping ? isTold : this.#typingToldAt === 0)) return;
     this.#typingToldAt = isTyping ? now : 0;
     this.#socket.emit('chat typing', { typing: isTyping });
@@ -264,7 +265,7 @@ export class Room {
     socket.on('connect', () => {
       this.#missed = 0;
       this.#isReturn = this.#lastId !== undefined;
-      this.#connectedAt = Date.now();
+      this.#connectedAt = performance.now();
       this.#setState(socket.recovered ? 'recovered' : 'joined');
       this.outbox.open();
       this.#settleSoon();
@@ -311,7 +312,7 @@ export class Room {
   /** What was missed comes at once, and has come when nothing follows. */
   #settleSoon() {
     clearTimeout(this.#settling);
-    const longest = this.#connectedAt + SETTLE_MAX_MS - Date.now();
+    const longest = this.#connectedAt + SETTLE_MAX_MS - performance.now();
     this.#settling = setTimeout(() => this.#settle(), Math.max(0, Math.min(SETTLE_MS, longest)));
   }
 
@@ -353,6 +354,7 @@ export class Room {
     /* A draft of an earlier page may stand far up in the log already. */
     if (id <= (this.#lastId ?? 0)) {
       this.own.add(id, draft.clientId);
+      this.timeline.reviseOwn((message) => this.own.has(message.id, message.clientId));
       if (this.outbox.shown(draft.clientId, draft.content)) this.#listeners.onDraft(this, draft);
     } else {
       this.outbox.acknowledged(draft.clientId, id);

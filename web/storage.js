@@ -16,9 +16,9 @@ const fallback = new Map();
  */
 export function load(key) {
   try {
-    return localStorage.getItem(PREFIX + key);
+    return fallback.get(key) ?? localStorage.getItem(PREFIX + key);
   } catch {
-    return fallback.get(key) ?? null;
+    return null;
   }
 }
 
@@ -30,6 +30,7 @@ export function save(key, value) {
   try {
     if (value === '') localStorage.removeItem(PREFIX + key);
     else localStorage.setItem(PREFIX + key, value);
+    fallback.delete(key);
   } catch {
     fallback.set(key, value);
   }

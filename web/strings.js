@@ -26,7 +26,7 @@ function pickLanguage() {
 export const language = pickLanguage();
 
 /** @type {Strings} */
-export const t = language === 'en' ? english : (await import(`./strings/${language}.js`)).default;
+export const t = language === 'en' ? english : await import(`./strings/${language}.js`).then((file) => file.default, () => english);
 
 /**
  * Puts the strings into the markup: data-text names the one for the text, data-text-<attribute> the one for an attribute.

@@ -5,9 +5,10 @@
  * Files with a version in their address never change and are kept until the frame names another version.
  */
 
-const CACHE = 'parley';
+/** One cache for each version; in it the frame and the files that it names. */
+const CACHE_PREFIX = 'parley.';
 const FRAME = '/';
-const VERSIONED = /^\/-\/[0-9a-f]{16}\//;
+const VERSIONED = /^\/-\/([0-9a-f]{16})\//;
 
 /** A server that takes longer for the frame counts as none. */
 const PATIENCE_MS = 3000;
@@ -33,7 +34,9 @@ async function answerFrame(event) {
   const patience = new Promise((_, reject) => setTimeout(reject, PATIENCE_MS));
   try {
     const answer = await Promise.race([fetch(event.request), patience]);
-    if (answer.ok) event.waitUntil(keepFrame());
+    /* What a balancer says when there is no gateway behind it. */
+    if (answer.status >= 500) return (await caches.match(FRAME)) ?? answer;
+    if (answer.ok) event.waitUntil(keepFrame().catch(() => {})); /* the next time, then */
     return answer;
   } catch {
     return (await caches.match(FRAME)) ?? Response.error();
@@ -42,31 +45,34 @@ async function answerFrame(event) {
 
 /** @param {Request} request */
 async function answerVersioned(request) {
-  const known = await caches.match(request);
-  if (known) return known;
-  const answer = await fetch(request);
-  /* A gateway of another version answers too, with its own file, which is none to keep. */
-  if (answer.headers.get('cache-control')?.includes('immutable')) {
-    const cache = await caches.open(CACHE);
-    await cache.put(request, answer.clone());
-  }
-  return answer;
+  return (await caches.match(request)) ?? fetch(request);
 }
 
-/** Keeps the frame as it is now, and the files that it names; those of other versions go. */
+/**
+ * Keeps the frame as it is now, and all files that it names, or changes nothing: while versions are rolled, a gateway of
+ * another one may answer for a file, with its own.
+ */
 async function keepFrame() {
-  const answer = await fetch(FRAME, { cache: 'no-cache' });
-  if (!answer.ok) throw new Error(`the frame is answered with ${answer.status}`);
-  const text = await answer.clone().text();
+  const frame = await fetch(FRAME, { cache: 'no-cache' });
+  if (!frame.ok) throw new Error(`the frame is answered with ${frame.status}`);
+  const text = await frame.clone().text();
   const files = new Set([...text.matchAll(/"(\/-\/[0-9a-f]{16}\/[\w./-]+)"/g)].map((match) => String(match[1])));
-  const version = VERSIONED.exec([...files][0] ?? '')?.[0] ?? FRAME;
-  const cache = await caches.open(CACHE);
-  const known = new Set();
-  for (const request of await cache.keys()) {
-    const { pathname } = new URL(request.url);
-    if (pathname === FRAME || pathname.startsWith(version)) known.add(pathname);
-    else await cache.delete(request);
-  }
-  await cache.addAll([...files].filter((file) => !known.has(file)));
-  await cache.put(FRAME, answer);
+  const version = VERSIONED.exec([...files][0] ?? '')?.[1] ?? '';
+  const name = CACHE_PREFIX + version;
+  const cache = await caches.open(name);
+  await Promise.all([...files].map((file) => keepFile(cache, file)));
+  await cache.put(FRAME, frame);
+  for (const other of await caches.keys()) if (other !== name) await caches.delete(other);
+}
+
+/**
+ * @param {Cache} cache
+ * @param {string} file
+ */
+async function keepFile(cache, file) {
+  if (await cache.match(file)) return;
+  const answer = await fetch(file);
+  const isItself = answer.ok && answer.headers.get('cache-control')?.includes('immutable');
+  if (!isItself) throw new Error(`${file} cannot be had`);
+  await cache.put(file, answer);
 }

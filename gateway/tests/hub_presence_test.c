@@ -439,6 +439,40 @@ TEST(who_toggles_is_told_of_once_a_second_at_most)
     assert_int_equal(fake_client_place(bob, "/")->typers, 0);
 }
 
+TEST(who_begins_to_type_all_the_time_is_not_looked_at_and_may_begin_again_later)
+{
+    struct fake_client *ann = someone_here("ann", 0, WANTS), *bob = someone_here("bob", 0, WANTS);
+    for (int i = 0; i < 10 * TYPING_BURST; i++) {
+        type(ann, true);
+        type(ann, false);
+    }
+    type(ann, true);
+    fake_world_run(&world, 2000);
+    assert_int_equal(fake_client_place(bob, "/")->typers, 0);
+    type(ann, true);
+    fake_world_run(&world, 2000);
+    assert_int_equal(fake_client_place(bob, "/")->typers, 1);
+}
+
+TEST(names_that_are_no_text_are_not_passed_on)
+{
+    struct fake_client *ann = someone_here("ann", 0, WANTS);
+    struct bytes name = bytes_of("\xff"
+                                 "A",
+                                 2);
+    struct contract_presence news = {
+        .room = BYTES("lobby"),
+        .gateway = BYTES("forged00"),
+        .has_census = true,
+        .census =
+            {.count = 1, .has_names = true, .valid_ms = 60000, .name_count = 1, .names = &name},
+    };
+    hub_on_presence(world.gateways[0].hub, &news, world.now_ms);
+    fake_world_run(&world, 3000);
+    assert_int_equal(fake_client_place(ann, "/")->present, 1);
+    assert_true(stats(0)->presence_ignored > 0);
+}
+
 TEST(who_reads_nothing_is_told_the_newest_when_it_reads_again)
 {
     struct fake_client *ann = someone_here("ann", 0, WANTS);
@@ -686,6 +720,8 @@ TEST_MAIN(IN_A_WORLD(who_joins_is_told_who_is_here),
           IN_A_WORLD(five_typers_are_named_and_the_others_are_a_number),
           IN_A_WORLD(so_many_typers_of_a_room_are_kept_and_no_more),
           IN_A_WORLD(who_toggles_is_told_of_once_a_second_at_most),
+          IN_A_WORLD(who_begins_to_type_all_the_time_is_not_looked_at_and_may_begin_again_later),
+          IN_A_WORLD(names_that_are_no_text_are_not_passed_on),
           IN_A_WORLD(who_reads_nothing_is_told_the_newest_when_it_reads_again),
           IN_A_WORLD(a_packet_that_the_socket_took_in_part_is_finished),
           IN_A_WORLD(who_polls_is_told_too_and_at_most_one_packet_waits),

@@ -57,7 +57,7 @@ TEST(what_is_full_again_is_not_kept)
     char key[16];
     for (unsigned i = 0; i < 1000; i++) {
         snprintf(key, sizeof(key), "%u", i);
-        pace_take(&pace, bytes_of_string(key), i * 10);
+        pace_take(&pace, bytes_of_string(key), UINT64_C(10) * i);
         assert_true(pace.buckets.count <= 11);
     }
 }

@@ -266,6 +266,35 @@ promise('who_looks_elsewhere_is_notified_once_however_many_tabs_there_are', {}, 
     assert.deepEqual(await shown(), [`Bert · ${elsewhere}: are you there?`, `Bert · ${elsewhere}: hello?`]);
 });
 
+promise('who_looks_at_a_room_in_one_tab_is_not_notified_of_it_by_another', {}, async (t) => {
+    const [here, elsewhere] = [freshRoom(), freshRoom()];
+    const context = await browser.profile(t);
+    await context.addInitScript(() => {
+        globalThis.shown = [];
+        globalThis.Notification = class {
+            static permission = 'granted';
+            constructor(title) {
+                globalThis.shown.push(title);
+            }
+        };
+        localStorage.setItem('parley.settings', JSON.stringify({ notify: true }));
+    });
+    const leader = await browser.openTab(t, context, pageOf(0, here));
+    await leader.isConnected();
+    await leader.page.evaluate(() => {
+        Object.defineProperty(document, 'visibilityState', { value: 'hidden' });
+        document.dispatchEvent(new Event('visibilitychange'));
+    });
+    const looking = await browser.openTab(t, context, pageOf(0, elsewhere));
+    await looking.page.getByText('Nothing has been said here yet').waitFor();
+    const [bert, cleo] = await Promise.all([elsewhere, here].map((room) => someoneIn(t, stack.urls[1], { room, auth: { username: 'Bert' } })));
+    await bert.say('you see this');
+    await looking.sees('you see this');
+    await cleo.say('you do not see this');
+    await eventually(() => leader.page.evaluate(() => globalThis.shown.length > 0), 'a notification');
+    assert.deepEqual(await leader.page.evaluate(() => globalThis.shown), [`Bert · ${here}`]);
+});
+
 promise('links_are_followed_only_where_that_is_harmless', {}, async (t) => {
     const room = freshRoom();
     const anna = await browser.visit(t, pageOf(0, room), 'Anna');

@@ -36,6 +36,7 @@ export default {
   linkCopied: 'The link is copied: whoever opens it is in this room.',
   linkIs: (/** @type {string} */ link) => `The link to this room: ${link}`,
   leaveRoom: 'Leave this room',
+  leaveUnsent: (/** @type {string} */ name) => `There are messages in ${name} that are not sent. Leave, and lose them?`,
   left: (/** @type {string} */ name) => `You have left ${name}.`,
 
   /* people */

@@ -37,6 +37,7 @@ export default {
   linkCopied: 'Enlace copiado: quien lo abra estará en esta sala.',
   linkIs: (link) => `El enlace de esta sala: ${link}`,
   leaveRoom: 'Salir de esta sala',
+  leaveUnsent: (name) => `Hay mensajes sin enviar en ${name}. ¿Salir y perderlos?`,
   left: (name) => `Has salido de ${name}.`,
 
   /* people */

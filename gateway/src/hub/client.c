@@ -40,6 +40,21 @@ static void on_output(struct eio_session *session)
  * -----------------------------------------------------------------------------------------------------
  */
 
+/* Who begins more often than anybody does is not looked at; that somebody has stopped is always heard. */
+static void on_typing(struct member *member, bool is_typing, uint64_t now_ms)
+{
+    struct hub *hub = member->room->hub;
+    uint32_t number = member_client(member)->number;
+    struct bytes client = bytes_of((const char *)&number, sizeof(number));
+    if (is_typing && pace_wait_ms(&hub->typing_pace, client, now_ms) > 0) {
+        return;
+    }
+    if (is_typing) {
+        pace_take(&hub->typing_pace, client, now_ms);
+    }
+    presence_on_typing(member, is_typing, now_ms);
+}
+
 static void on_request(struct member *member, const struct sio_event *event, uint64_t now_ms)
 {
     struct hub *hub = member->room->hub;
@@ -53,7 +68,7 @@ static void on_request(struct member *member, const struct sio_event *event, uin
         send_refuse(member, result == CHAT_PARSE_TOO_LARGE ? CHAT_TOO_LARGE : CHAT_INVALID_MESSAGE,
                     why, buf_bytes(&request.client_id), event->has_ack_id, event->ack_id);
     } else if (request.type == CHAT_REQUEST_TYPING) {
-        presence_on_typing(member, request.is_typing, now_ms);
+        on_typing(member, request.is_typing, now_ms);
     } else if (request.type == CHAT_REQUEST_MESSAGE) {
         presence_on_typing(member, false, now_ms);
         send_submit(member, &request, event->has_ack_id, event->ack_id, now_ms);

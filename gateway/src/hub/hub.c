@@ -41,6 +41,8 @@ struct hub *hub_new(const struct hub_settings *settings, const struct hub_world 
     list_init(&hub->heads_queries);
     pace_init(&hub->clients_pace, settings->client_rule);
     pace_init(&hub->rooms_pace, settings->room_rule);
+    pace_init(&hub->typing_pace,
+              (struct pace_rule){.per_second = TYPING_PER_SECOND, .burst = TYPING_BURST});
     timer_init(&hub->deadline_timer, send_on_deadline);
     timer_init(&hub->ack_timer, send_on_ack_due);
     timer_init(&hub->heads_timer, room_on_heads_timer);
@@ -66,6 +68,7 @@ void hub_free(struct hub *hub)
     presence_release(hub);
     pace_release(&hub->clients_pace);
     pace_release(&hub->rooms_pace);
+    pace_release(&hub->typing_pace);
     page_cache_release(&hub->pages);
     map_release(&hub->rooms);
     map_release(&hub->sessions);

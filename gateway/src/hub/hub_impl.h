@@ -72,6 +72,7 @@ struct hub {
     struct timer ack_timer;
 
     struct pace clients_pace, rooms_pace; /* of messages: by client number, by room name */
+    struct pace typing_pace;              /* by client number */
 
     struct list heads_due;     /* rooms whose head is to be asked for */
     struct list heads_queries; /* asked */

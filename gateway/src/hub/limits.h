@@ -118,6 +118,9 @@ enum {
     PRESENCE_ROOMS_PER_TURN = 64,
     PRESENCE_BYTES_PER_TURN = 64 * 1024,
 
+    /* How often one connection may say that somebody types, in the long run and at once; more is not looked at. */
+    TYPING_PER_SECOND = 2,
+    TYPING_BURST = 20,
     /* Who says no more that it types does not any more. */
     TYPING_MS = 6000,
     /* Typers are told to other gateways so often, since those forget them after TYPING_MS. */

@@ -1,5 +1,6 @@
 /* presence_news.c - what gateways tell each other. */
 #include "presence_impl.h"
+#include "wire/utf8.h"
 
 static struct bytes gateway_id(const struct hub *hub)
 {
@@ -207,6 +208,23 @@ void presence_on_wanted(struct room *room, const struct contract_room_event *eve
     presence_settle(presence, now_ms);
 }
 
+/* The contract takes any bytes; to clients they would be no text. */
+static bool are_texts(const struct bytes *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!utf8_is_valid(names[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool has_good_names(const struct contract_presence *news)
+{
+    return (!news->has_census || are_texts(news->census.names, news->census.name_count)) &&
+           (!news->has_typing || are_texts(news->typing.users, news->typing.user_count));
+}
+
 void hub_on_presence(struct hub *hub, const struct contract_presence *news, uint64_t now_ms)
 {
     struct room *room = map_get(&hub->rooms, news->room);
@@ -215,6 +233,10 @@ void hub_on_presence(struct hub *hub, const struct contract_presence *news, uint
         return;
     }
     hub->stats.presence_heard++;
+    if (!has_good_names(news)) {
+        hub->stats.presence_ignored++;
+        return;
+    }
     enum roster_result result = roster_note(&presence->roster, news, room->member_count, now_ms);
     hub->stats.presence_ignored += result == ROSTER_IGNORED;
     if (news->has_census && news->census.wants_presence) {

@@ -43,6 +43,7 @@ export function oneBrowser() {
         async visit(t, url, name, device) {
             const context = await profile(t, device);
             const visitor = await openTab(t, context, url);
+            await visitor.isConnected();
             if (name !== undefined) await visitor.isCalled(name);
             await visitor.isConnected();
             return visitor;
