@@ -216,7 +216,7 @@ promise('the_first_view_is_under_100_kB_and_from_here_alone', {}, async (t) => {
     assert.ok(bytes < 100_000, `${bytes} bytes in ${own.length} files`);
     assert.ok(bytes > 20_000, 'they were counted');
     // Every module that is needed was named in the frame, so that none waits for another.
-    const named = await page.$$eval('link[rel="modulepreload"], script[src]', (all) => all.map(({ href, src }) => href ?? src));
+    const named = await page.$$eval('link[rel="modulepreload"], link[rel="prefetch"], script[src]', (all) => all.map(({ href, src }) => href ?? src));
     const modules = own.map(({ name }) => name).filter((name) => name.endsWith('.js') && !name.endsWith('/sw.js'));
     assert.deepEqual(modules.filter((name) => !named.includes(name)), []);
 });
