@@ -180,10 +180,12 @@ TEST(the_message_past_a_clients_limit_is_overloaded_and_the_limits_one_is_not)
 }
 
 /* A gateway with these rules instead. */
-static void limit(struct pace_rule client_rule, struct pace_rule room_rule)
+static void limit(struct pace_rule client_rule, struct pace_rule user_rule,
+                  struct pace_rule room_rule)
 {
     struct hub_settings settings = fake_settings(&world);
     settings.client_rule = client_rule;
+    settings.user_rule = user_rule;
     settings.room_rule = room_rule;
     fake_gateway_stop(&world.gateways[0]);
     fake_gateway_start(&world, 0, &settings);
@@ -191,7 +193,8 @@ static void limit(struct pace_rule client_rule, struct pace_rule room_rule)
 
 TEST(who_sends_too_fast_is_told_when_to_go_on_and_nobody_else_waits)
 {
-    limit((struct pace_rule){.per_second = 2, .burst = 3}, (struct pace_rule){0});
+    limit((struct pace_rule){.per_second = 2, .burst = 3}, (struct pace_rule){0},
+          (struct pace_rule){0});
     struct fake_client *ann = joined("ann", 0, ""), *bob = joined("bob", 0, "");
     ann->is_quiet = bob->is_quiet = true;
     for (int i = 0; i < 3; i++) {
@@ -209,9 +212,27 @@ TEST(who_sends_too_fast_is_told_when_to_go_on_and_nobody_else_waits)
     fake_client_saw(ann, "error rate_limited again, ack 5 ok 5");
 }
 
+TEST(a_user_has_one_limit_however_many_connections)
+{
+    limit((struct pace_rule){0}, (struct pace_rule){.per_second = 1, .burst = 2},
+          (struct pace_rule){0});
+    struct fake_client *ann = joined("ann", 0, ""), *tab = joined("ann", 0, ""),
+                       *bob = joined("bob", 0, "");
+    ann->is_quiet = tab->is_quiet = bob->is_quiet = true;
+    fake_client_send(ann, "/", "hello", "");
+    fake_client_send(tab, "/", "hello", "");
+    fake_client_send(tab, "/", "hello", "one-too-many");
+    fake_client_send(bob, "/", "hello", "");
+    fake_world_run(&world, 100);
+    fake_client_saw(ann, "ack 1 ok 1");
+    fake_client_saw(tab, "error rate_limited one-too-many, ack 1 ok 2");
+    fake_client_saw(bob, "ack 1 ok 3");
+}
+
 TEST(a_room_that_gets_too_much_does_not_hurt_the_others)
 {
-    limit((struct pace_rule){0}, (struct pace_rule){.per_second = 1, .burst = 2});
+    limit((struct pace_rule){0}, (struct pace_rule){0},
+          (struct pace_rule){.per_second = 1, .burst = 2});
     struct fake_client *ann = joined("ann", 0, ""), *bob = joined("bob", 0, "");
     fake_client_join(ann, "/garden", "");
     fake_world_run(&world, 50);
@@ -402,6 +423,7 @@ TEST_MAIN(
     IN_A_WORLD(nothing_overtakes_a_batch_that_was_sent),
     IN_A_WORLD(the_message_past_a_clients_limit_is_overloaded_and_the_limits_one_is_not),
     IN_A_WORLD(who_sends_too_fast_is_told_when_to_go_on_and_nobody_else_waits),
+    IN_A_WORLD(a_user_has_one_limit_however_many_connections),
     IN_A_WORLD(a_room_that_gets_too_much_does_not_hurt_the_others),
     IN_A_WORLD(a_rooms_queue_is_bounded_and_says_so),
     IN_A_WORLD(an_ack_waits_for_the_own_copy_but_not_longer_than_a_second),

@@ -11,6 +11,7 @@ import { freshRoom, ownStack } from './harness/stack.mjs';
 /** Undefined: not set, so that the gateway's own defaults count. */
 const stack = ownStack({ gatewayEnv: { CLIENT_RATE: undefined, ROOM_RATE: undefined } });
 const slow = ownStack({ gateways: 1, gatewayEnv: { CLIENT_RATE: '2', RATE_BURST: '1s' } });
+const perUser = ownStack({ gateways: 1, gatewayEnv: { USER_RATE: '2', RATE_BURST: '1s' } });
 const browser = oneBrowser();
 
 /** The defaults: 20 a second, and what five seconds bring at once. */
@@ -48,4 +49,21 @@ promise('the_page_waits_as_it_is_told_and_sends_all_in_order', { of: slow }, asy
     for (const text of texts) await anna.write(text);
     await anna.sees(texts.at(-1));
     assert.deepEqual((await anna.messages()).map(({ content }) => content), texts);
+});
+
+promise('a_user_has_one_limit_however_many_tabs', { of: perUser }, async (t) => {
+    const room = freshRoom();
+    const [anna, tab, bert] = await Promise.all(
+        ['Anna', 'Anna', 'Bert'].map((username) => someoneIn(t, perUser.urls[0], { room, auth: { username } })),
+    );
+    assert.equal((await anna.say('one')).status, 'ok');
+    assert.equal((await tab.say('two')).status, 'ok');
+    const clientId = randomUUID();
+    tab.say('one too many', clientId);
+    await tab.until(() => tab.errors.length > 0, () => 'a chat error');
+    const [{ code, clientId: refused, retryAfter, message }] = tab.errors;
+    assert.deepEqual([code, refused], ['rate_limited', clientId]);
+    assert.match(message, /from one user/);
+    assert.ok(retryAfter > 0 && retryAfter <= 500, `retryAfter ${retryAfter}`);
+    assert.equal((await bert.say('at my own pace')).status, 'ok');
 });

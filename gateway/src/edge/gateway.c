@@ -444,6 +444,7 @@ static bool read_settings(const struct gateway_config *config, struct hub_settin
         .presence_refresh_ms = (uint32_t)config->presence_refresh_ms,
         .rooms_per_client_max = (uint32_t)config->rooms_per_client_max,
         .client_rule = pace_rule(config, config->client_rate),
+        .user_rule = pace_rule(config, config->user_rate),
         .room_rule = pace_rule(config, config->room_rate),
         .joins_per_turn = JOINS_PER_TURN,
         .catch_ups_per_turn = CATCH_UPS_PER_TURN,

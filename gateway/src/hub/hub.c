@@ -40,6 +40,7 @@ struct hub *hub_new(const struct hub_settings *settings, const struct hub_world 
     list_init(&hub->heads_due);
     list_init(&hub->heads_queries);
     pace_init(&hub->clients_pace, settings->client_rule);
+    pace_init(&hub->users_pace, settings->user_rule);
     pace_init(&hub->rooms_pace, settings->room_rule);
     pace_init(&hub->typing_pace,
               (struct pace_rule){.per_second = TYPING_PER_SECOND, .burst = TYPING_BURST});
@@ -67,6 +68,7 @@ void hub_free(struct hub *hub)
     timers_clear(hub->timers, &hub->heads_timer);
     presence_release(hub);
     pace_release(&hub->clients_pace);
+    pace_release(&hub->users_pace);
     pace_release(&hub->rooms_pace);
     pace_release(&hub->typing_pace);
     page_cache_release(&hub->pages);

@@ -109,8 +109,8 @@ struct hub_settings {
     uint32_t joins_per_turn, catch_ups_per_turn,
         deliveries_per_turn;                                    /* limits.h; tests have less */
     uint32_t presence_visits_per_turn, presence_rooms_per_turn; /* likewise */
-    struct pace_rule client_rule,
-        room_rule; /* of messages: what one connection and one room may take */
+    struct pace_rule client_rule, user_rule,
+        room_rule; /* of messages: what one connection, one name and one room may take */
     size_t room_log_bytes_max;
     size_t log_bytes_max;         /* three quarters for logs, one quarter for pages */
     size_t page_answer_bytes_max; /* PAGE_ANSWER_BYTES_MAX; a test may have less memory */

@@ -71,8 +71,9 @@ struct hub {
     struct list waiting_acks;
     struct timer ack_timer;
 
-    struct pace clients_pace, rooms_pace; /* of messages: by client number, by room name */
-    struct pace typing_pace;              /* by client number */
+    /* of messages: by client number, by the hash of the username, by room name */
+    struct pace clients_pace, users_pace, rooms_pace;
+    struct pace typing_pace; /* by client number */
 
     struct list heads_due;     /* rooms whose head is to be asked for */
     struct list heads_queries; /* asked */

@@ -326,27 +326,40 @@ static void put_off(struct member *member, const struct chat_request *request, e
     emit_error(member, code, why, buf_bytes(&request->client_id), retry_after_ms);
 }
 
-/* Whether @member and its room may send now; if so, that is counted. */
+/* Whether @member, whoever has its name, and its room may send now; if so, that is counted. */
 static bool keeps_pace(struct member *member, const struct chat_request *request, uint64_t now_ms)
 {
     struct hub *hub = member->room->hub;
     uint32_t number = member_client(member)->number;
-    struct bytes client = bytes_of((const char *)&number, sizeof(number)),
-                 room = room_name(member->room);
-    uint64_t client_wait_ms = pace_wait_ms(&hub->clients_pace, client, now_ms),
-             room_wait_ms = pace_wait_ms(&hub->rooms_pace, room, now_ms);
-    if (client_wait_ms > 0 || room_wait_ms > 0) {
-        put_off(member, request, CHAT_RATE_LIMITED,
-                client_wait_ms >= room_wait_ms
-                    ? "you send faster than this server takes from one connection; send this one "
-                      "again later"
-                    : "this room gets more than this server takes for one; send this one again "
-                      "later",
-                MAX_OF(client_wait_ms, room_wait_ms));
+    uint64_t user = map_hash(member_username(member)); /* names may be longer than keys */
+    const struct {
+        struct pace *pace;
+        struct bytes key;
+        const char *why;
+    } limits[] = {
+        {&hub->clients_pace, bytes_of((const char *)&number, sizeof(number)),
+         "you send faster than this server takes from one connection; send this one again later"},
+        {&hub->users_pace, bytes_of((const char *)&user, sizeof(user)),
+         "you send faster than this server takes from one user; send this one again later"},
+        {&hub->rooms_pace, room_name(member->room),
+         "this room gets more than this server takes for one; send this one again later"},
+    };
+    uint64_t longest_ms = 0;
+    const char *why = NULL;
+    for (size_t i = 0; i < COUNT_OF(limits); i++) {
+        uint64_t wait_ms = pace_wait_ms(limits[i].pace, limits[i].key, now_ms);
+        if (wait_ms > longest_ms) {
+            longest_ms = wait_ms;
+            why = limits[i].why;
+        }
+    }
+    if (longest_ms > 0) {
+        put_off(member, request, CHAT_RATE_LIMITED, why, longest_ms);
         return false;
     }
-    pace_take(&hub->clients_pace, client, now_ms);
-    pace_take(&hub->rooms_pace, room, now_ms);
+    for (size_t i = 0; i < COUNT_OF(limits); i++) {
+        pace_take(limits[i].pace, limits[i].key, now_ms);
+    }
     return true;
 }
 
