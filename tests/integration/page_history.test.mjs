@@ -74,7 +74,7 @@ promise('what_one_reads_does_not_move_when_more_comes_above_and_below', {}, asyn
     const anna = await browser.visit(t, url, 'Anna');
     await anna.sees('message 600');
     // A little up, but not so far that older ones are loaded; then the first of them are.
-    await anna.page.evaluate(() => (document.getElementById('scroller').scrollTop -= 600));
+    await scroll(anna, -300, () => anna.page.getByRole('button', { name: 'Newest messages' }).isVisible());
     const placed = () =>
         anna.page.evaluate(() => {
             const scroller = document.getElementById('scroller');
