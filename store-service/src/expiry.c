@@ -3,7 +3,7 @@
 #include "limits.h"
 
 /*
- * The lock is this session's for as long as it lives: one replica goes round, and when it is gone, another one. The number
+ * The lock lasts as long as the connection: one replica goes round, and when it is gone, another one. The number
  * was chosen at random, and is the same in every version.
  */
 static const char LOCK_SQL[] = "SELECT pg_try_advisory_lock(5108337200413925041)";
