@@ -53,6 +53,8 @@ for (const [what, binary, setting, value] of [
     ['a_room_that_may_take_more_than_all_rooms', GATEWAY, 'ROOM_LOG_BYTES_MAX', '1GiB'],
     ['a_packet_that_holds_no_message', GATEWAY, 'PAYLOAD_BYTES_MAX', '16KiB'],
     ['a_switch_that_is_neither_on_nor_off', GATEWAY, 'LOG_MESSAGES', 'maybe'],
+    ['a_proxy_that_is_no_address', GATEWAY, 'TRUSTED_PROXIES', 'balancer.example'],
+    ['a_limit_of_connections_that_is_negative', GATEWAY, 'CONNECTIONS_PER_ADDRESS_MAX', '-1'],
     ['session_keys_that_are_none', GATEWAY, 'SESSION_KEYS', 'secret'],
     ['session_keys_that_are_too_short', GATEWAY, 'SESSION_KEYS', 'a:0123456789abcdef'],
     ['a_nats_url_that_is_none', GATEWAY, 'NATS_URL', 'nats://:::'],

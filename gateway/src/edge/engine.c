@@ -83,7 +83,7 @@ void engine_answer(struct engine *engine, struct asker asker, enum verdict verdi
 
 /* --- sessions ----------------------------------------------------------------------------------------------------- */
 
-bool engine_may_open(struct engine *engine, h2o_req_t *req)
+bool engine_may_open(struct engine *engine, h2o_req_t *req, uint32_t *ret_address)
 {
     if (engine->is_draining) {
         engine->stats.refused_draining++;
@@ -95,17 +95,47 @@ bool engine_may_open(struct engine *engine, h2o_req_t *req)
         refuse_unavailable(engine, req, "too many connections; try again later\n");
         return false;
     }
+    *ret_address = 0;
+    if (engine->addresses.connections_max > 0) {
+        struct address address = proxies_address_of(engine->settings.proxies, req);
+        if (!addresses_take(&engine->addresses, &address, ret_address)) {
+            engine->stats.refused_address++;
+            refuse_unavailable(engine, req,
+                               "too many connections from your address; try again later\n");
+            return false;
+        }
+    }
     return true;
 }
 
+/* A WebSocket whose 101 is on its way. */
+struct pending_session {
+    struct engine *engine;
+    uint32_t address;
+};
+
 static void on_websocket(void *user, h2o_socket_t *socket, size_t request_len)
 {
-    struct engine *engine = user;
+    struct pending_session *pending = user;
+    struct engine *engine = pending->engine;
     if (socket != NULL) {
         h2o_buffer_consume(&socket->input, request_len);
         http_connections_forget(socket);
         engine->stats.opened_websocket++;
-        transport_new(engine, EIO_WEBSOCKET, socket);
+        transport_new(engine, EIO_WEBSOCKET, pending->address, socket);
+    } else {
+        addresses_give_back(&engine->addresses, &pending->address);
+    }
+    free(pending);
+}
+
+static void open_websocket(struct engine *engine, h2o_req_t *req, uint32_t address)
+{
+    struct pending_session *pending = mem_alloc(sizeof(*pending));
+    *pending = (struct pending_session){.engine = engine, .address = address};
+    if (!websocket_accept(req, on_websocket, pending)) {
+        addresses_give_back(&engine->addresses, &pending->address);
+        free(pending);
     }
 }
 
@@ -122,15 +152,16 @@ static bool is_overloaded(struct engine *engine, h2o_req_t *req)
 
 static void open_session(struct engine *engine, h2o_req_t *req, bool is_upgrade)
 {
-    if (is_overloaded(engine, req) || !engine_may_open(engine, req)) {
+    uint32_t address = 0;
+    if (is_overloaded(engine, req) || !engine_may_open(engine, req, &address)) {
         return;
     }
     if (is_upgrade) {
-        websocket_accept(req, on_websocket, engine);
+        open_websocket(engine, req, address);
         return;
     }
     engine->stats.opened_polling++;
-    struct transport *transport = transport_new(engine, EIO_POLLING, NULL);
+    struct transport *transport = transport_new(engine, EIO_POLLING, address, NULL);
     transport_wait(transport, (struct asker){.req = req});
     engine_flush(transport);
 }
@@ -292,6 +323,7 @@ struct engine *engine_new(h2o_loop_t *loop, const struct engine_settings *settin
     engine->settings = *settings;
     engine->callbacks = *callbacks;
     map_init(&engine->by_sid, transport_key);
+    addresses_init(&engine->addresses, settings->address_connections_max);
     list_init(&engine->open);
     list_init(&engine->leaving);
     list_init(&engine->doomed);
@@ -341,6 +373,7 @@ void engine_free(struct engine *engine)
     raw_sockets_release(&engine->probes);
     timers_clear(engine->settings.timers, &engine->leave_timer);
     map_release(&engine->by_sid);
+    addresses_release(&engine->addresses);
     free(engine);
 }
 

@@ -34,6 +34,7 @@
 #ifndef PARLEY_EDGE_ENGINE_H
 #define PARLEY_EDGE_ENGINE_H
 
+#include "addresses.h"
 #include "cors.h"
 #include "lag.h"
 #include "proto/contract_peer.h"
@@ -96,8 +97,10 @@ struct engine_settings {
     const struct engine_peers *peers; /* NULL: all sessions are here. Kept by reference */
     const struct eio_settings *eio;   /* of the sessions; kept by reference */
     struct timers *timers;
-    const struct cors *cors; /* kept by reference */
-    size_t connections_max;  /* sessions at a time; more are refused with 503 */
+    const struct cors *cors;          /* kept by reference */
+    size_t connections_max;           /* sessions at a time; more are refused with 503 */
+    uint32_t address_connections_max; /* likewise, of one address; 0: no limit */
+    const struct proxies *proxies;    /* kept by reference; matters where there is that limit */
     const struct lag
         *lag; /* new ones are refused while it is an overload; NULL: never. Kept by reference */
 };
@@ -166,8 +169,8 @@ void engine_close_some(struct engine *engine, size_t count,
 
 struct engine_stats {
     uint64_t opened_polling, opened_websocket, upgraded;
-    uint64_t refused_full, refused_draining, refused_overloaded; /* 503 */
-    uint64_t refused_too_large;                                  /* 413 */
+    uint64_t refused_full, refused_address, refused_draining, refused_overloaded; /* 503 */
+    uint64_t refused_too_large;                                                   /* 413 */
     uint64_t refused[ENGINE_REFUSALS]; /* 400 and the like, by enum eio_error */
     uint64_t aborted_polls;
     uint64_t relayed,

@@ -43,8 +43,11 @@ struct transport {
     struct eio_session *session;
     struct raw_socket socket; /* the WebSocket; not open while polling */
     struct poll *get;         /* a GET that waits, while polling */
-    uint32_t leaves_at_ms;    /* of CLOSING and LINGERING; low bits of the clock */
-    uint8_t state;            /* enum transport_state */
+    union {
+        uint32_t address;      /* OPEN: its share of its address (addresses.h) */
+        uint32_t leaves_at_ms; /* of CLOSING and LINGERING; low bits of the clock */
+    };
+    uint8_t state; /* enum transport_state */
     bool came_from_peer;
     bool is_unfinished; /* in engine.unfinished */
     struct list link;   /* engine.open, unfinished, leaving or doomed */
@@ -83,6 +86,7 @@ struct engine {
     struct list moved_by_time;
     int watch_fd;
     h2o_socket_t *watch;
+    struct addresses addresses; /* of OPEN sessions, and of those that are to be */
     size_t open_count; /* sessions; closing ones too: they end with what is owed to their peers */
     bool is_draining;
     bool is_closed;
@@ -95,8 +99,8 @@ struct bytes transport_key(const void *transport);
 
 extern const struct raw_socket_callbacks transport_socket_callbacks;
 
-/* Makes a transport with a new session of @type. @socket: NULL for polling. */
-struct transport *transport_new(struct engine *engine, enum eio_transport type,
+/* Makes a transport with a new session of @type. Takes @address, its share. @socket: NULL for polling. */
+struct transport *transport_new(struct engine *engine, enum eio_transport type, uint32_t address,
                                 h2o_socket_t *socket);
 
 /* From here on the session is on @socket, which may have read already. Takes @socket. */
@@ -147,8 +151,11 @@ void engine_serve_get(struct transport *transport, struct asker asker);
 void engine_serve_post(struct transport *transport, struct asker asker, struct bytes body,
                        bool is_octet_stream);
 
-/* Whether a session may begin here; otherwise @req was refused with 503. */
-bool engine_may_open(struct engine *engine, h2o_req_t *req);
+/*
+ * Whether a session may begin here: *@ret_address is its share of the address that @req comes from, to be given back.
+ * Otherwise @req was refused with 503.
+ */
+MUST_USE bool engine_may_open(struct engine *engine, h2o_req_t *req, uint32_t *ret_address);
 
 /* What is known here of the session @sid, with its transport where it is here. */
 enum eio_sid_state engine_find(struct engine *engine, struct bytes sid,

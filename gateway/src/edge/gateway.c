@@ -34,6 +34,7 @@ struct gateway {
     struct engine *engine;
     struct engine_peers peers;
     struct cors cors;
+    struct proxies proxies;
     struct assets *page, *client_bundles;
     struct server *server;
     struct admin *admin;
@@ -541,12 +542,20 @@ static bool start_engine(struct gateway *gateway, struct buf *ret_error)
                           wrong);
         return false;
     }
+    wrong = proxies_parse(gateway->config->trusted_proxies, &gateway->proxies);
+    if (wrong != NULL) {
+        buf_append_format(ret_error, "TRUSTED_PROXIES is \"%s\": %s",
+                          gateway->config->trusted_proxies, wrong);
+        return false;
+    }
     struct engine_settings settings = {
         .peers = &gateway->peers,
         .eio = hub_eio_settings(gateway->hub),
         .timers = &gateway->timers,
         .cors = &gateway->cors,
         .connections_max = (size_t)gateway->config->connections_max,
+        .address_connections_max = (uint32_t)gateway->config->connections_per_address_max,
+        .proxies = &gateway->proxies,
         .lag = &gateway->lag,
     };
     struct engine_callbacks callbacks = {

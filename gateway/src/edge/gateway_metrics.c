@@ -36,10 +36,12 @@ static void write_refusals(struct buf *out, const struct engine_stats *engine)
     };
     metrics_family(out, name, METRIC_COUNTER,
                    "Requests to /socket.io/ that were refused: with 503 (full: CONNECTIONS_MAX is "
-                   "reached; draining; overloaded: see OVERLOAD_LAG), 413 (too_large) or 400 (the "
+                   "reached; address: CONNECTIONS_PER_ADDRESS_MAX is; draining; overloaded: see "
+                   "OVERLOAD_LAG), 413 (too_large) or 400 (the "
                    "rest; sid: of a session that is "
                    "not here, or not any more).");
     sample(out, name, "reason", "full", engine->refused_full);
+    sample(out, name, "reason", "address", engine->refused_address);
     sample(out, name, "reason", "draining", engine->refused_draining);
     sample(out, name, "reason", "overloaded", engine->refused_overloaded);
     sample(out, name, "reason", "too_large", engine->refused_too_large);

@@ -44,6 +44,7 @@ struct ask {
     enum ask_type type;
     struct watched watched;      /* the client's request, until it is answered; a GET is watched */
     bool has_arrived;            /* of a CLAIM: the session is here, or was */
+    uint32_t address;            /* of a CLAIM: the share that the session is to have */
     struct upgrade *upgrade;     /* of a CLAIM, once the WebSocket is here */
     struct transport *transport; /* of a CLAIM, once the session is here */
     struct buf body;             /* of an answer that comes in parts */
@@ -158,6 +159,7 @@ static void ask_free(struct ask *ask)
     list_leave(&ask->of_peer);
     buf_release(&ask->body);
     ask->engine->arriving -= ask->type == ASK_CLAIM && !ask->has_arrived;
+    addresses_give_back(&ask->engine->addresses, &ask->address);
     if (ask->transport != NULL) {
         ask->transport->awaits = 0;
     }
@@ -225,8 +227,10 @@ void relay_post(struct engine *engine, h2o_req_t *req, struct bytes sid, bool is
 
 void relay_upgrade(struct engine *engine, h2o_req_t *req, struct bytes sid)
 {
-    if (engine_may_open(engine, req)) {
+    uint32_t address = 0;
+    if (engine_may_open(engine, req, &address)) {
         struct ask *ask = ask_new(engine, ASK_CLAIM, req, sid);
+        ask->address = address;
         publish(engine, ask->peer,
                 (struct contract_peer_request){
                     .key.number = ask->number, .type = CONTRACT_PEER_CLAIM, .session = sid});
@@ -326,6 +330,10 @@ static void on_moved(struct ask *ask, struct bytes handover)
     ask->transport = upgrade_on_moved(upgrade, ask->sid, handover, &awaits);
     ask->has_arrived = true;
     ask->engine->arriving--;
+    if (ask->transport != NULL) {
+        ask->transport->address = ask->address;
+        ask->address = 0;
+    }
     if (ask->transport == NULL || !awaits) {
         ask_free(ask);
     } else {

@@ -63,6 +63,14 @@ static void move_to(struct transport *transport, struct list *list)
     list_append(list, &transport->link);
 }
 
+/* @transport is about to be OPEN no more: its address has room for another one. */
+static void leave_address(struct transport *transport)
+{
+    if (transport->state == TRANSPORT_OPEN) {
+        addresses_give_back(&transport->engine->addresses, &transport->address);
+    }
+}
+
 void transport_doom(struct transport *transport)
 {
     if (transport->state == TRANSPORT_DOOMED) {
@@ -70,6 +78,7 @@ void transport_doom(struct transport *transport)
     }
     struct engine *engine = transport->engine;
     engine->open_count -= holds_slot(transport);
+    leave_address(transport);
     transport->state = TRANSPORT_DOOMED;
     if (transport->came_from_peer) {
         relay_forget_moved(engine, transport->awaits);
@@ -85,6 +94,7 @@ static void leave_later(struct transport *transport, enum transport_state state)
 {
     struct engine *engine = transport->engine;
     uint64_t leaves_at_ms = clock_monotonic_ms() + ENGINE_LINGER_MS;
+    leave_address(transport);
     transport->state = (uint8_t)state;
     transport->leaves_at_ms = (uint32_t)leaves_at_ms;
     move_to(transport, &engine->leaving);
@@ -319,10 +329,11 @@ struct transport *transport_take_over(struct engine *engine, const char sid[EIO_
     return transport;
 }
 
-struct transport *transport_new(struct engine *engine, enum eio_transport type,
+struct transport *transport_new(struct engine *engine, enum eio_transport type, uint32_t address,
                                 h2o_socket_t *socket)
 {
     struct transport *transport = transport_alloc(engine);
+    transport->address = address;
     transport->session =
         engine->callbacks.open(engine->callbacks.user, transport, type, clock_monotonic_ms());
     begin(transport);

@@ -80,8 +80,8 @@ class Program {
     }
 }
 
-/** Settings of a gateway whose clients may say as much as they can; limits.test.mjs and rate.test.mjs look at the limits. */
-export const UNLIMITED = { CLIENT_RATE: '0', ROOM_RATE: '0' };
+/** Settings of a gateway whose clients may say as much as they can, and be as many; limits.test.mjs and rate.test.mjs look at the limits. */
+export const UNLIMITED = { CLIENT_RATE: '0', ROOM_RATE: '0', CONNECTIONS_PER_ADDRESS_MAX: '0' };
 
 export class Gateway extends Program {
     port = 0;

@@ -18,12 +18,13 @@ export const SEPARATOR = '\x1e';
  * @param {Record<string, string>} [parts.headers]
  * @param {string | Buffer} [parts.body]
  * @param {http.Agent | false} [parts.agent]
+ * @param {string} [parts.localAddress] of the connection
  * @returns {Promise<Answer> & {abort: () => void}} rejects when the connection ends without an answer
  */
-export function request(url, target, { method = 'GET', headers = {}, body, agent = false } = {}) {
+export function request(url, target, { method = 'GET', headers = {}, body, agent = false, localAddress } = {}) {
     const { hostname, port } = new URL(url);
     const length = body === undefined ? {} : { 'Content-Length': Buffer.byteLength(body) };
-    const asked = http.request({ hostname, port, path: target, method, agent, headers: { ...length, ...headers } });
+    const asked = http.request({ hostname, port, localAddress, path: target, method, agent, headers: { ...length, ...headers } });
     const answer = new Promise((resolve, reject) => {
         asked.on('error', reject);
         asked.on('response', (response) => {
