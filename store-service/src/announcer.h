@@ -1,6 +1,6 @@
 /*
  * announcer.h - tells rooms of messages that no store-service appended: those of parley_publish()
- * (migrations/0007_publish.sql).
+ * (migrations/0007_publish.sql); and, once more, of the newest of a room in which messages were erased (0009_erase.sql).
  *
  * A worker that listens to the channel that parley_publish() notifies, and looks by itself now and then. Where several
  * replicas do, each message is told by one. It is told before its row in `unannounced` is gone, so at least once; gateways

@@ -2,6 +2,8 @@
 
 #include "check.h"
 #include "database.h"
+#include "erase.h"
+#include "export.h"
 #include "limits.h"
 
 #include <stdio.h>
@@ -55,6 +57,16 @@ static int delete_room(const struct command *command, struct pg *pg, struct buf 
     return is_there ? 0 : FAILED;
 }
 
+static int erase(const struct command *command, struct pg *pg, struct buf *why)
+{
+    return erase_user(pg, bytes_of_string(command->argument), stdout, why) ? 0 : FAILED;
+}
+
+static int export(const struct command *command, struct pg *pg, struct buf *why)
+{
+    return export_room(pg, bytes_of_string(command->argument), stdout, why) ? 0 : FAILED;
+}
+
 struct command command_of(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
@@ -77,6 +89,22 @@ struct command command_of(int argc, char **argv)
             .run = delete_room,
             .argument = argv[2],
             .failure = "Nothing was deleted",
+            .exit_status_failure = 1,
+        };
+    }
+    if (argc == 3 && strcmp(name, "--erase-user") == 0) {
+        return (struct command){
+            .run = erase,
+            .argument = argv[2],
+            .failure = "Not everything was erased",
+            .exit_status_failure = 1,
+        };
+    }
+    if (argc == 3 && strcmp(name, "--export") == 0) {
+        return (struct command){
+            .run = export,
+            .argument = argv[2],
+            .failure = "The room was not exported, or not to its end",
             .exit_status_failure = 1,
         };
     }

@@ -1,6 +1,6 @@
 /*
- * command.h - what parley-store does once, on a connection of its own, instead of running: --new-epoch, --check and
- * --delete-room.
+ * command.h - what parley-store does once, on a connection of its own, instead of running: --new-epoch, --check,
+ * --delete-room, --erase-user and --export.
  */
 #ifndef PARLEY_STORE_COMMAND_H
 #define PARLEY_STORE_COMMAND_H
@@ -14,7 +14,9 @@
     "                      changes nothing, and ends: with 0 when it is whole, 1 when it is\n"   \
     "                      not, and 2 when it could not look\n"                                  \
     "  --delete-room NAME  deletes all messages of a room, and ends; ids go on behind the old\n" \
-    "                      ones"
+    "                      ones\n"                                                               \
+    "  --erase-user NAME   replaces what a user has said in all rooms, and ends; ids stay\n"     \
+    "  --export ROOM       writes the messages of a room as lines of JSON, and ends"
 
 struct command {
     /* Does it, says so on standard output, and returns the exit status; or appends to @why why it could not, and does not. */

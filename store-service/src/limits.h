@@ -41,8 +41,12 @@ enum {
     /* For a statement of --check, which may have terabytes to read. */
     CHECK_DEADLINE_MS = 7 * 24 * 60 * 60 * 1000,
 
-    /* For deleting a room, which may have millions of messages. */
+    /* For deleting a room, which may have millions of messages, and for a room that --erase-user waits for. */
     DELETE_DEADLINE_MS = 60 * 60 * 1000,
+
+    /* Messages that --erase-user looks at in one transaction, and that --export holds in memory. */
+    ERASE_MESSAGES_MAX = 1000,
+    EXPORT_MESSAGES_MAX = 256,
 
     /* Between two attempts, doubled from the first to the second. */
     BACKOFF_MS_MIN = 50,

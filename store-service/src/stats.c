@@ -21,9 +21,11 @@ static void write_messages(struct stats *stats, struct buf *out)
                    "Messages published to their room again, because an append named them that were "
                    "stored before.",
                    load(&stats->messages_republished));
-    metrics_single(out, "parley_store_messages_announced_total", METRIC_COUNTER,
-                   "Messages of parley_publish(), said in SQL, that rooms were told of.",
-                   load(&stats->messages_announced));
+    metrics_single(
+        out, "parley_store_messages_announced_total", METRIC_COUNTER,
+        "Messages that rooms were told of without an append: those of parley_publish(), and "
+        "of each room that --erase-user tells the newest.",
+        load(&stats->messages_announced));
     metrics_single(out, "parley_store_messages_expired_total", METRIC_COUNTER,
                    "Messages that were deleted because they were older than RETENTION_DAYS.",
                    load(&stats->messages_expired));

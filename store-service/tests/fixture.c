@@ -361,9 +361,9 @@ pid_t store_start(struct fixture *fixture, const char *const *environment, const
     return start_program(fixture, environment, argv);
 }
 
-int store_delete_room(struct fixture *fixture, const char *name)
+int store_run(struct fixture *fixture, const char *option, const char *argument)
 {
-    const char *argv[] = {PARLEY_STORE, "--delete-room", name, NULL};
+    const char *argv[] = {PARLEY_STORE, option, argument, NULL};
     return wait_for(start_program(fixture, NULL, argv));
 }
 

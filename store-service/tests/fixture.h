@@ -53,8 +53,8 @@ enum { STORE_ENVIRONMENT_MAX = 8 };
  */
 pid_t store_start(struct fixture *fixture, const char *const *environment, const char *argument);
 
-/* Runs parley-store --delete-room; returns its exit status. */
-int store_delete_room(struct fixture *fixture, const char *name);
+/* Runs parley-store with an option, as --delete-room, and its argument; returns its exit status. */
+int store_run(struct fixture *fixture, const char *option, const char *argument);
 
 /* Whether what stores have written to standard error holds @text. */
 bool fixture_log_says(const struct fixture *fixture, const char *text);

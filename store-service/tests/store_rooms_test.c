@@ -118,7 +118,7 @@ static void a_deleted_room_goes_on_behind_its_old_ids_in_an_epoch_of_its_own(voi
     say_times("a", 5);
     say_times("b", 2);
     struct contract_query_reply *before = read_range("a", 1, 0, 50, false);
-    assert_int_equal(store_delete_room(&fixture, "a"), 0);
+    assert_int_equal(store_run(&fixture, "--delete-room", "a"), 0);
     assert_true(fixture_log_says(
         &fixture, "The messages of a up to 5 are deleted; the next one there will be 6."));
     struct contract_query_reply *after = read_range("a", 1, 0, 50, false);
@@ -134,7 +134,7 @@ static void a_deleted_room_goes_on_behind_its_old_ids_in_an_epoch_of_its_own(voi
     assert_int_equal(say_next("b"), 3);
     assert_log_is_whole();
     /* Again, and then an epoch of the whole database: it is newer than the room's. */
-    assert_int_equal(store_delete_room(&fixture, "a"), 0);
+    assert_int_equal(store_run(&fixture, "--delete-room", "a"), 0);
     assert_int_equal(store_wait(store_start(&fixture, NULL, "--new-epoch")), 0);
     assert_int_equal(fixture_sql(&fixture, "SELECT count(DISTINCT epoch) FROM rooms"), 1);
     assert_int_equal(
@@ -148,9 +148,142 @@ static void deleting_a_room_that_is_not_there_says_so(void **state)
 {
     (void)state;
     assert_int_equal(store_stop(start_ready_store(NULL), SIGTERM), 0);
-    assert_int_equal(store_delete_room(&fixture, "nowhere"), 1);
+    assert_int_equal(store_run(&fixture, "--delete-room", "nowhere"), 1);
     assert_true(fixture_log_says(
         &fixture, "Nothing was deleted: nobody has ever said anything in a room of that name."));
+}
+
+/* Three messages of "ann" and two of "bob", in turns. */
+static void talk_of_two(const char *room)
+{
+    for (int i = 0; i < 5; i++) {
+        char id[40];
+        snprintf(id, sizeof(id), "a-client-id-of-%s-%d", room, i);
+        struct contract_new_message message = message_of(id, "what was said");
+        message.sender = i % 2 == 0 ? BYTES("ann") : BYTES("bob");
+        say(room, message);
+    }
+}
+
+static void what_a_user_said_is_erased_and_ids_stay(void **state)
+{
+    (void)state;
+    pid_t store = start_ready_store(NULL);
+    talk_of_two("a");
+    talk_of_two("b");
+    say_times("c", 1);
+    fixture_sql(&fixture, "UPDATE messages SET sender = 'bob', dedup_key ="
+                          " parley_dedup_key('bob', session, client_id, body) FROM rooms r"
+                          " WHERE r.id = room_id AND r.name = 'c'");
+    natsSubscription *news = listen_to("a");
+    struct contract_query_reply *before = read_range("a", 1, 0, 50, false);
+    struct contract_query_reply *other = read_range("c", 1, 0, 50, false);
+    assert_int_equal(store_run(&fixture, "--erase-user", "ann"), 0);
+    assert_true(fixture_log_says(
+        &fixture, "Looked at 11 messages: 6 of ann are erased, and 2 rooms were told."));
+
+    struct contract_query_reply *after = read_range("a", 1, 0, 50, false);
+    assert_int_equal(after->range.first_id, 1);
+    assert_int_equal(after->range.message_count, 5);
+    for (size_t i = 0; i < 5; i++) {
+        const struct contract_stored_message *message = &after->range.messages[i];
+        const struct contract_stored_message *old = &before->range.messages[i];
+        bool is_erased = i % 2 == 0;
+        assert_true(bytes_equal(message->body, is_erased ? BYTES("[erased]") : old->body));
+        assert_true(bytes_equal(message->sender, is_erased ? BYTES("[erased]") : BYTES("bob")));
+        assert_int_equal(bytes_equal(message->client_id, old->client_id), !is_erased);
+        assert_int_equal(message->at_ms, old->at_ms);
+    }
+    /* The room is told at once, of an epoch that cuts nobody's offset. */
+    struct contract_room_event *event = next_batch(news, 5000);
+    assert_non_null(event);
+    assert_int_equal(event->batch.epoch, after->range.epoch);
+    assert_int_equal(event->batch.first_id, 5);
+    assert_true(bytes_equal(event->batch.messages[0].body, BYTES("[erased]")));
+    assert_true(after->range.epoch > before->range.epoch);
+    assert_int_equal(after->range.epochs[1].first_id, 6);
+    /* One in which nothing was erased is not. */
+    struct contract_query_reply *other_after = read_range("c", 1, 0, 50, false);
+    assert_int_equal(other_after->range.epoch, other->range.epoch);
+
+    assert_log_is_whole();
+    talk_of_two("a"); /* again: only what is kept is known */
+    assert_int_equal(fixture_sql(&fixture, "SELECT head FROM rooms WHERE name = 'a'"), 8);
+    contract_free(event);
+    contract_free(before);
+    contract_free(after);
+    contract_free(other);
+    contract_free(other_after);
+    natsSubscription_Destroy(news);
+    assert_int_equal(store_stop(store, SIGTERM), 0);
+}
+
+static void of_many_erasures_a_room_remembers_the_newest(void **state)
+{
+    (void)state;
+    pid_t store = start_ready_store(NULL);
+    for (int i = 0; i < 3; i++) {
+        say_next("a");
+        assert_int_equal(store_run(&fixture, "--erase-user", "ann"), 0);
+    }
+    assert_int_equal(store_wait(store_start(&fixture, NULL, "--new-epoch")), 0);
+    struct contract_query_reply *reply = read_range("a", 1, 0, 50, false);
+    assert_int_equal(reply->range.epoch_count, 3);
+    assert_int_equal(reply->range.epochs[0].first_id, 1);
+    assert_int_equal(reply->range.epochs[1].first_id, 4);
+    assert_int_equal(reply->range.epochs[2].first_id, 4);
+    contract_free(reply);
+    assert_log_is_whole();
+    assert_int_equal(store_stop(store, SIGTERM), 0);
+}
+
+static void an_erasure_that_was_stopped_is_finished_by_the_next_one(void **state)
+{
+    (void)state;
+    pid_t store = start_ready_store(NULL);
+    talk_of_two("a");
+    struct contract_query_reply *before = read_range("a", 1, 0, 50, false);
+    /* A step looks at no more than it was told; then the process dies. */
+    assert_int_equal(fixture_sql(&fixture, "SELECT r_id FROM parley_erase_step('ann', 0, 0, 3)"),
+                     3);
+    assert_int_equal(
+        fixture_sql(&fixture, "SELECT count(*) FROM messages WHERE sender = '[erased]'"), 2);
+    assert_int_equal(store_run(&fixture, "--erase-user", "nobody"), 0);
+    assert_true(fixture_log_says(
+        &fixture, "Looked at 5 messages: 0 of nobody are erased, and 1 room was told."));
+    assert_int_equal(store_run(&fixture, "--erase-user", "ann"), 0);
+    assert_true(fixture_log_says(&fixture,
+                                 "Looked at 5 messages: 1 of ann is erased, and 1 room was told."));
+    struct contract_query_reply *after = read_range("a", 1, 0, 50, false);
+    assert_true(after->range.epoch >= before->range.epoch + 2);
+    assert_int_equal(fixture_sql(&fixture, "SELECT count(*) FROM erased_rooms"), 0);
+    contract_free(before);
+    contract_free(after);
+    assert_log_is_whole();
+    assert_int_equal(store_stop(store, SIGTERM), 0);
+}
+
+/* While a step of another erasure is not committed, nobody is told of that room. */
+static void a_room_is_told_when_all_erasing_in_it_is_over(void **state)
+{
+    (void)state;
+    pid_t store = start_ready_store(NULL);
+    talk_of_two("a");
+    fixture_sql(&fixture, "SELECT r_id FROM parley_erase_step('ann', 0, 0, 1)");
+    PGconn *other = fixture_database_connect(&fixture);
+    PQclear(PQexec(other, "BEGIN; SELECT parley_erase_step('bob', 0, 0, 1000)"));
+    PGconn *teller = fixture_database_connect(&fixture);
+    PQclear(PQexec(teller, "SET lock_timeout = '100ms'"));
+    PGresult *result = PQexec(teller, "SELECT parley_tell_of_erasure(9223372036854775807)");
+    assert_int_equal(PQresultStatus(result), PGRES_FATAL_ERROR);
+    PQclear(result);
+    PQclear(PQexec(other, "COMMIT"));
+    result = PQexec(teller, "SELECT parley_tell_of_erasure(9223372036854775807)");
+    assert_string_equal(PQgetvalue(result, 0, 0), "t");
+    PQclear(result);
+    PQfinish(other);
+    PQfinish(teller);
+    assert_int_equal(store_stop(store, SIGTERM), 0);
 }
 
 static void append_with_sql(PGconn *conn, int number)
@@ -258,6 +391,10 @@ int main(int argc, char **argv)
         ON_EMPTY_DATABASE(by_hand_a_head_can_be_raised_and_not_lowered),
         ON_EMPTY_DATABASE(a_deleted_room_goes_on_behind_its_old_ids_in_an_epoch_of_its_own),
         ON_EMPTY_DATABASE(deleting_a_room_that_is_not_there_says_so),
+        ON_EMPTY_DATABASE(what_a_user_said_is_erased_and_ids_stay),
+        ON_EMPTY_DATABASE(of_many_erasures_a_room_remembers_the_newest),
+        ON_EMPTY_DATABASE(an_erasure_that_was_stopped_is_finished_by_the_next_one),
+        ON_EMPTY_DATABASE(a_room_is_told_when_all_erasing_in_it_is_over),
         ON_EMPTY_DATABASE(an_epoch_begins_behind_what_is_stored_meanwhile),
         ON_EMPTY_DATABASE(a_migration_waits_for_a_long_reader_and_nobody_waits_for_the_migration),
     };
