@@ -20,7 +20,8 @@ enum {
     /* messages of a range reply, and the grid that gateways ask in: 256k+1 … 256k+256 */
     CONTRACT_PAGE = 256,
     CONTRACT_ROOM_BYTES_MAX = 64,
-    CONTRACT_SENDER_CHARS_MAX = 32,
+    CONTRACT_SENDER_CHARS_MAX = 64,
+    CONTRACT_SENDER_BYTES_MAX = 128,
     /* so that the reply, some 22 bytes an outcome, fits into a payload too */
     CONTRACT_APPEND_MESSAGES_MAX = 16384,
     CONTRACT_HEADS_ROOMS_MAX = 16384, /* likewise */

@@ -153,6 +153,10 @@ static void member_to_wire(const struct contract_handover_member *member,
     wire->username = to_wire(member->username);
     wire->no_echo = member->no_echo;
     wire->wants_presence = member->wants_presence;
+    wire->expires_ms = member->expires_ms;
+    wire->issued_ms = member->issued_ms;
+    wire->token_id = to_wire(member->token_id);
+    wire->may_not_write = member->may_not_write;
     wire->epoch = member->epoch;
     wire->cursor = member->cursor;
     wire->auth = to_wire(member->auth);
@@ -254,6 +258,10 @@ static bool read_handover(struct contract_handover *handover, struct bytes paylo
             .username = from_wire(one->username),
             .no_echo = one->no_echo,
             .wants_presence = one->wants_presence,
+            .expires_ms = one->expires_ms,
+            .issued_ms = one->issued_ms,
+            .token_id = from_wire(one->token_id),
+            .may_not_write = one->may_not_write,
             .epoch = one->epoch,
             .cursor = one->cursor,
             .auth = from_wire(one->auth),

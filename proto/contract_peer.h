@@ -16,7 +16,6 @@ enum {
     CONTRACT_HANDOVER_BYTES_MAX = 4 * 1024 * 1024,
     CONTRACT_NAMES_MAX = 200, /* of a census */
     CONTRACT_TYPERS_MAX = 5,  /* that are named */
-    CONTRACT_NAME_BYTES_MAX = 4 * CONTRACT_SENDER_CHARS_MAX,
 };
 
 /* Names a request: whose, and its number there. Without padding, since it is the key of maps. */
@@ -89,7 +88,9 @@ struct contract_handover_history {
 
 struct contract_handover_member {
     struct bytes room, session, username, auth;
-    bool no_echo, wants_presence;
+    bool no_echo, wants_presence, may_not_write;
+    uint64_t expires_ms, issued_ms;
+    struct bytes token_id;
     uint64_t epoch, cursor;
     size_t send_count;
     struct contract_handover_send *sends;

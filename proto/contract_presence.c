@@ -50,7 +50,7 @@ static bool read_names(void *object, const ProtobufCBinaryData *wire, size_t cou
     struct bytes *names = arena_array(object, count, sizeof(*names));
     for (size_t i = 0; i < count; i++) {
         names[i] = from_wire(wire[i]);
-        if (names[i].len == 0 || names[i].len > CONTRACT_NAME_BYTES_MAX) {
+        if (names[i].len == 0 || names[i].len > CONTRACT_SENDER_BYTES_MAX) {
             return false;
         }
     }

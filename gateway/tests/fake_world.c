@@ -524,6 +524,7 @@ struct fake_gateway *fake_gateway_start(struct fake_world *world, unsigned index
         .write = world_write,
         .forward = world_forward,
         .tell = world_tell,
+        .admit = world->admit,
         .wall_ms = world_wall_ms,
     };
     timers_init(&gateway->timers);

@@ -146,6 +146,9 @@ struct fake_world {
     uint64_t last_presence_ms; /* likewise */
     uint64_t last_forward_ms;  /* what follows a client that moved arrives in its order */
     struct pid_keys keys;
+    /* hub_world.admit of gateways that are started from now on */
+    enum hub_admission (*admit)(void *user, struct bytes token, struct bytes room,
+                                struct hub_pass *ret_pass, const char **ret_why);
     void (*on_moment)(void *user); /* NULL, or: all that was due by now has happened */
     void *user;
     FILE *

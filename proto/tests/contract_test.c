@@ -335,8 +335,8 @@ static void a_census_has_so_many_names_at_most_and_typers_so_many(void **state)
     presence.typing.user_count--;
     names[3] = BYTES("");
     assert_false(presence_is_valid(&presence));
-    char long_name[CONTRACT_NAME_BYTES_MAX + 1] = {0};
-    names[3] = bytes_of(long_name, CONTRACT_NAME_BYTES_MAX);
+    char long_name[CONTRACT_SENDER_BYTES_MAX + 1] = {0};
+    names[3] = bytes_of(long_name, CONTRACT_SENDER_BYTES_MAX);
     assert_true(presence_is_valid(&presence));
     names[3].len++;
     assert_false(presence_is_valid(&presence));
@@ -709,6 +709,10 @@ static void a_handover_comes_back_as_it_was_also_in_two_pieces(void **state)
          .auth = BYTES(""),
          .no_echo = true,
          .wants_presence = true,
+         .may_not_write = true,
+         .expires_ms = UINT64_MAX,
+         .issued_ms = 1795702625123,
+         .token_id = BYTES("a token"),
          .epoch = 2,
          .cursor = 18,
          .send_count = COUNT_OF(sends),
@@ -746,6 +750,8 @@ static void a_handover_comes_back_as_it_was_also_in_two_pieces(void **state)
     assert_slice(ann->username, members[0].username);
     assert_true(ann->no_echo && ann->wants_presence && ann->epoch == 2 && ann->cursor == 18);
     assert_false(back->members[1].wants_presence);
+    assert_true(ann->expires_ms == UINT64_MAX && ann->issued_ms == 1795702625123 &&
+                ann->may_not_write && bytes_equal(ann->token_id, BYTES("a token")));
     assert_int_equal(ann->send_count, 2);
     assert_true(ann->sends[0].has_ack && ann->sends[0].ack_id == 7 && ann->sends[0].id == 0);
     assert_slice(ann->sends[0].client_id, BYTES("c1"));

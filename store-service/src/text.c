@@ -67,8 +67,9 @@ const char *message_refusal(const struct contract_new_message *message)
         !text_is_storable(message->body, &ignored)) {
         return "A text is not valid UTF-8, or holds U+0000.";
     }
-    if (sender_chars < 1 || sender_chars > CONTRACT_SENDER_CHARS_MAX) {
-        return "The sender's name has not 1 to 32 characters.";
+    if (sender_chars < 1 || sender_chars > CONTRACT_SENDER_CHARS_MAX ||
+        message->sender.len > CONTRACT_SENDER_BYTES_MAX) {
+        return "The sender's name has not 1 to 64 characters of at most 128 bytes in all.";
     }
     if (message->client_id.len < 1 || message->client_id.len > CONTRACT_CLIENT_ID_BYTES_MAX) {
         return "The client id has not 1 to 64 bytes.";

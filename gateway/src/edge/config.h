@@ -11,6 +11,9 @@ struct gateway_config {
 #include "config.def"
 };
 
+/* The choices of AUTH. */
+enum { AUTH_NONE, AUTH_JWT };
+
 extern const struct setting gateway_settings[];
 extern const size_t gateway_settings_count;
 

@@ -13,6 +13,7 @@
 #include "http.h"
 #include "hub/limits.h"
 #include "lag.h"
+#include "passes.h"
 #include "server.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ struct gateway {
     const struct gateway_config *config;
     h2o_loop_t *loop;
     struct timers timers;
+    struct passes *passes; /* NULL: AUTH is none */
     struct hub *hub;
     struct bus *bus;
     struct engine *engine;
@@ -106,6 +108,12 @@ static void world_forward(void *user, const struct contract_peer_key *to, struct
     engine_forward(((struct gateway *)user)->engine, to, payload, is_last);
 }
 
+static enum hub_admission world_admit(void *user, struct bytes token, struct bytes room,
+                                      struct hub_pass *ret_pass, const char **ret_why)
+{
+    return passes_admit(((struct gateway *)user)->passes, token, room, ret_pass, ret_why);
+}
+
 static uint64_t world_wall_ms(void *user)
 {
     (void)user;
@@ -159,6 +167,10 @@ static void world_tell(void *user, const struct hub_event *event)
     case HUB_ROOM_REPAIRED:
         LOG(LOG_INFO, "room_repaired", F_BYTES("room", event->room), F_INT("from", event->id),
             F_INT("count", event->count));
+        break;
+    case HUB_TOKEN_REFUSED:
+        LOG(LOG_INFO, "token_refused", F_INT("client", number), F_BYTES("room", event->room),
+            F_STR("reason", event->reason));
         break;
     case HUB_EPOCH_CHANGED:
         LOG(LOG_WARN, "epoch_changed", F_BYTES("room", event->room), F_INT("first_id", event->id));
@@ -493,6 +505,7 @@ static bool start_hub(struct gateway *gateway, struct buf *ret_error)
         .on_upgraded = world_on_upgraded,
         .forward = world_forward,
         .tell = world_tell,
+        .admit = gateway->passes != NULL ? world_admit : NULL,
         .wall_ms = world_wall_ms,
     };
     gateway->hub = hub_new(&settings, &world, &gateway->timers);
@@ -646,6 +659,7 @@ struct gateway *gateway_new(const struct gateway_config *config, struct buf *ret
     lag_init(&gateway->lag, (uint64_t)config->overload_lag_ms);
     bool is_started = check_settings(config, ret_error) &&
                       raise_open_files(config->connections_max, &gateway->sockets_max, ret_error) &&
+                      passes_new(config, &gateway->timers, &gateway->passes, ret_error) &&
                       start_hub(gateway, ret_error) && start_engine(gateway, ret_error) &&
                       read_assets(gateway, ret_error) && start_servers(gateway, ret_error);
     if (!is_started) {
@@ -700,6 +714,7 @@ void gateway_free(struct gateway *gateway)
     admin_free(gateway->admin);
     engine_free(gateway->engine);
     hub_free(gateway->hub); /* which leaves its rooms' subjects; without a bus there are none */
+    passes_free(gateway->passes);
     bus_free(gateway->bus);
     assets_free(gateway->page);
     assets_free(gateway->client_bundles);

@@ -69,7 +69,8 @@ static void write_connections(struct buf *out, const struct gateway_numbers *num
     metrics_family(out, "parley_sessions_closed_total", METRIC_COUNTER,
                    "Connections that ended: transport (the socket failed), peer (said goodbye), "
                    "ping_timeout (silent), protocol (broke it), outbox_full (did not read), server "
-                   "(drain, or its session came back elsewhere), moved (to another gateway).");
+                   "(drain, or its session came back elsewhere), unauthorized (its token is over), moved "
+                   "(to another gateway).");
     for (int reason = 0; reason < HUB_CLOSE_REASONS; reason++) {
         sample(out, "parley_sessions_closed_total", "reason",
                eio_close_reason_name((enum eio_close_reason)reason),
@@ -78,6 +79,16 @@ static void write_connections(struct buf *out, const struct gateway_numbers *num
     counter(out, "parley_sessions_superseded_total",
             "Connections closed because their session was resumed on another one.",
             numbers->hub->sessions_superseded);
+    metrics_family(out, "parley_tokens_refused_total", METRIC_COUNTER,
+                   "CONNECTs with AUTH=jwt that did not come in: unauthorized (the token is none), "
+                   "forbidden (not for that room), stale (another token may do).");
+    sample(out, "parley_tokens_refused_total", "why", "unauthorized", numbers->hub->tokens_refused);
+    sample(out, "parley_tokens_refused_total", "why", "forbidden", numbers->hub->rooms_forbidden);
+    sample(out, "parley_tokens_refused_total", "why", "stale", numbers->hub->tokens_stale);
+    metrics_family(out, "parley_members_put_out_total", METRIC_COUNTER,
+                   "Members who were put out, since their token expired or was revoked.");
+    sample(out, "parley_members_put_out_total", "why", "expired", numbers->hub->passes_expired);
+    sample(out, "parley_members_put_out_total", "why", "revoked", numbers->hub->passes_revoked);
     counter(out, "parley_upgrades_total", "Connections that went from polling to WebSocket.",
             engine->upgraded);
     counter(out, "parley_relayed_requests_total",

@@ -1,5 +1,6 @@
 #include "client.h"
 
+#include "admission.h"
 #include "base/random.h"
 #include "flight.h"
 #include "handover.h"
@@ -55,6 +56,16 @@ static void on_typing(struct member *member, bool is_typing, uint64_t now_ms)
     presence_on_typing(member, is_typing, now_ms);
 }
 
+/* Whose token opens the room for reading only. */
+static void refuse_reader(struct member *member, const struct chat_request *request,
+                          const struct sio_event *event)
+{
+    if (request->type == CHAT_REQUEST_MESSAGE) {
+        send_refuse(member, CHAT_FORBIDDEN, "the token does not open this room for writing",
+                    buf_bytes(&request->client_id), event->has_ack_id, event->ack_id);
+    }
+}
+
 static void on_request(struct member *member, const struct sio_event *event, uint64_t now_ms)
 {
     struct hub *hub = member->room->hub;
@@ -67,6 +78,8 @@ static void on_request(struct member *member, const struct sio_event *event, uin
     } else if (result != CHAT_PARSE_OK) {
         send_refuse(member, result == CHAT_PARSE_TOO_LARGE ? CHAT_TOO_LARGE : CHAT_INVALID_MESSAGE,
                     why, buf_bytes(&request.client_id), event->has_ack_id, event->ack_id);
+    } else if (!member_may_write(member) && request.type != CHAT_REQUEST_HISTORY) {
+        refuse_reader(member, &request, event);
     } else if (request.type == CHAT_REQUEST_TYPING) {
         on_typing(member, request.is_typing, now_ms);
     } else if (request.type == CHAT_REQUEST_MESSAGE) {
@@ -141,6 +154,7 @@ static void on_disconnect(struct sio_socket *socket, uint64_t now_ms)
     history_forget_member(member);
     member_end_page_wait(member);
     list_leave(&member->link);
+    pass_take(member);
     member_client(member)->member_count--;
     if (map_get(&hub->sessions, member_sid(member)) == member) {
         map_remove(&hub->sessions, member_sid(member));
@@ -167,6 +181,7 @@ static void on_client_close(struct sio_client *sio, enum eio_close_reason reason
 {
     (void)now_ms;
     struct client *client = CONTAINER_OF(sio, struct client, sio);
+    admission_forget_client(client);
     client_hub(client)->stats.by.clients_closed[reason]++;
     hub_tell(client_hub(client), &(struct hub_event){.type = HUB_CLIENT_CLOSED,
                                                      .client = client,
@@ -185,11 +200,9 @@ void client_reap(struct hub *hub)
  * -----------------------------------------------------------------------------------------------
  */
 
-/* A token of another room, or of another name, is as none. */
-struct join *join_new(struct hub *hub, struct bytes room, struct bytes auth)
+/* A session's token of another room, or of another name, is as none. */
+static void join_take_pid(struct join *join, const struct hub *hub, struct bytes room)
 {
-    struct join *join = mem_alloc_zeroed(sizeof(*join));
-    chat_auth_parse(auth, &join->auth);
     struct bytes token = join->auth.pid;
     bool is_valid = token.len > 0 &&
                     pid_verify(&hub->settings.keys, token, &join->pid_storage, &join->pid) &&
@@ -199,7 +212,6 @@ struct join *join_new(struct hub *hub, struct bytes room, struct bytes auth)
         join->pid_token = bytes_to_string(token);
     }
     join->auth.pid = (struct bytes){0}; /* it borrows from the packet, which goes now */
-    return join;
 }
 
 struct member *member_new(struct client *client, struct bytes name, struct bytes username,
@@ -222,12 +234,52 @@ struct member *member_new(struct client *client, struct bytes name, struct bytes
     return member;
 }
 
+void client_connect(struct client *client, struct bytes namespace, struct bytes room,
+                    struct bytes auth, uint64_t now_ms)
+{
+    struct hub *hub = client_hub(client);
+    struct join *join = mem_alloc_zeroed(sizeof(*join));
+    chat_auth_parse(auth, &join->auth);
+    struct pass *pass;
+    if (hub->world.admit == NULL) {
+        buf_release(&join->auth.token);
+    }
+    if (!admission_ask(client, namespace, room, &join->auth, &pass, now_ms)) {
+        join_free(join);
+        return;
+    }
+    join_take_pid(join, hub, room);
+    struct member *member =
+        member_new(client, room, buf_bytes(&join->auth.username), join->auth.echo, now_ms);
+    member->wants_presence = join->auth.presence;
+    member->join = join;
+    pass_give(member, pass, now_ms);
+    sio_socket_init(&member->socket, &client->sio, member->room->text, member->room->namespace_len);
+}
+
+/* Whether the client joins more often than anybody does; its connection is closed then. */
+static bool joins_too_often(struct client *client, uint64_t now_ms)
+{
+    struct hub *hub = client_hub(client);
+    struct bytes number = bytes_of((const char *)&client->number, sizeof(client->number));
+    if (pace_wait_ms(&hub->joins_pace, number, now_ms) > 0) {
+        eio_session_close(client_session(client), EIO_CLOSE_SERVER, WS_CLOSE_POLICY_VIOLATION,
+                          now_ms);
+        return true;
+    }
+    pace_take(&hub->joins_pace, number, now_ms);
+    return false;
+}
+
 static void on_connect(struct sio_client *sio, struct bytes namespace, struct bytes auth,
                        uint64_t now_ms)
 {
     struct client *client = CONTAINER_OF(sio, struct client, sio);
     struct hub *hub = client_hub(client);
     struct bytes name;
+    if (joins_too_often(client, now_ms)) {
+        return;
+    }
     if (!chat_room_of_namespace(namespace, &name)) {
         sio_client_refuse(sio, namespace, BYTES("Invalid namespace"), (struct bytes){0});
         return;
@@ -237,12 +289,7 @@ static void on_connect(struct sio_client *sio, struct bytes namespace, struct by
                           (struct bytes){0});
         return;
     }
-    struct join *join = join_new(hub, name, auth);
-    struct member *member =
-        member_new(client, name, buf_bytes(&join->auth.username), join->auth.echo, now_ms);
-    member->wants_presence = join->auth.presence;
-    member->join = join;
-    sio_socket_init(&member->socket, sio, member->room->text, member->room->namespace_len);
+    client_connect(client, namespace, name, auth, now_ms);
 }
 
 /* Where a join starts: the newest id that the client has, or need not be sent. */
@@ -613,6 +660,7 @@ void hub_client_free(struct hub *hub, struct client *client)
         }
     }
     hub->outbox_bytes -= client->outbox_noted;
+    admission_forget_client(client);
     settling_free(client);
     sio_client_release(&client->sio);
     hub->stats.clients--;

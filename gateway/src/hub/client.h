@@ -22,6 +22,7 @@ struct client {
     uint32_t number;     /* for logs; low bits */
     uint16_t send_count; /* of all members: without outcome; CLIENT_SENDS_MAX at most */
     bool is_settling;    /* it came from another gateway that has yet to settle: hub.settlings */
+    bool is_leaving;     /* hub.farewells */
 };
 
 /* What a CONNECT asked for, while it is held. */
@@ -54,6 +55,7 @@ struct member {
     bool is_typing : 1;                    /* in room.presence->typers */
     bool owes_census : 1, owes_typing : 1; /* it has yet to be told the newest */
     bool knows_typers : 1;                 /* it may have been told last that somebody types */
+    bool has_pass : 1;                     /* in hub.passes */
     uint8_t history_count;
     struct join *join;           /* NULL once joined */
     struct list link;            /* room.joining while held, hub.doomed at the end */
@@ -122,8 +124,12 @@ struct client *client_new(struct hub *hub, void *transport);
 struct member *member_new(struct client *client, struct bytes name, struct bytes username,
                           bool wants_own, uint64_t now_ms);
 
-/* Reads what a CONNECT to @room asked for: @auth, a scanned JSON object or len 0. Returns owned. */
-struct join *join_new(struct hub *hub, struct bytes room, struct bytes auth);
+/*
+ * A CONNECT to @room, whose namespace is @namespace, with @auth, a scanned JSON object or len 0: @client gets a member that is to
+ * join, or is refused.
+ */
+void client_connect(struct client *client, struct bytes namespace, struct bytes room,
+                    struct bytes auth, uint64_t now_ms);
 
 /* Makes @member the one that has its session, on this gateway; another one gives way. */
 void member_own_session(struct member *member, uint64_t now_ms);

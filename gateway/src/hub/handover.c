@@ -1,5 +1,6 @@
 #include "handover.h"
 
+#include "admission.h"
 #include "history.h"
 #include <stdlib.h>
 
@@ -98,6 +99,7 @@ static void pack_member(const struct member *member, struct luggage *luggage,
         };
         return;
     }
+    const struct pass *pass = pass_of(member);
     luggage->sends = mem_alloc((count_sends(member) + 1) * sizeof(*luggage->sends));
     *ret_member = (struct contract_handover_member){
         .room = room_name(member->room),
@@ -105,6 +107,10 @@ static void pack_member(const struct member *member, struct luggage *luggage,
         .username = member_username(member),
         .no_echo = !member->wants_own,
         .wants_presence = member->wants_presence,
+        .expires_ms = pass != NULL ? pass->expires_ms : 0,
+        .issued_ms = pass != NULL ? pass->issued_ms : 0,
+        .may_not_write = !member_may_write(member),
+        .token_id = pass != NULL ? bytes_of(pass->id, pass->id_len) : (struct bytes){0},
         .epoch = member->room->epoch,
         .cursor = member->cursor,
         .send_count = pack_sends(member, luggage->sends),
@@ -176,7 +182,7 @@ bool hub_hand_over(struct client *client, const struct contract_peer_key *to, st
 {
     struct eio_session *session = &client->sio.eio;
     bool may_go = session->state == EIO_STATE_OPEN && session->upgrade == EIO_UPGRADE_PROBED &&
-                  session->probe == NULL;
+                  session->probe == NULL && !client->is_leaving;
     if (!may_go) {
         return false;
     }
@@ -202,22 +208,29 @@ static bool auth_is_valid(struct bytes auth)
     return auth.len == 0 || (json_scan(auth, &value) && json_type_of(value) == JSON_OBJECT);
 }
 
-static bool member_is_valid(const struct contract_handover_member *handed)
+/* Where a pass is needed, nobody comes without one. */
+static bool pass_is_valid(const struct hub *hub, const struct contract_handover_member *handed)
+{
+    return hub->world.admit == NULL || (handed->expires_ms > 0 && handed->token_id.len <= UINT8_MAX);
+}
+
+static bool member_is_valid(const struct hub *hub, const struct contract_handover_member *handed)
 {
     bool is_held = handed->session.len == 0;
     return handed->room.len >= 1 && handed->room.len <= CHAT_ROOM_BYTES_MAX &&
            (is_held ? handed->send_count == 0 && handed->history_count == 0 &&
                           auth_is_valid(handed->auth)
                     : handed->session.len == PID_SID_BYTES && handed->cursor >= 1 &&
-                          handed->username.len >= 1 && handed->username.len <= UINT8_MAX);
+                          handed->username.len >= 1 && handed->username.len <= UINT8_MAX &&
+                          pass_is_valid(hub, handed));
 }
 
-static bool handover_is_valid(const struct contract_handover *handover)
+static bool handover_is_valid(const struct hub *hub, const struct contract_handover *handover)
 {
     size_t sends = 0;
     for (size_t i = 0; i < handover->member_count; i++) {
         const struct contract_handover_member *member = &handover->members[i];
-        if (!member_is_valid(member)) {
+        if (!member_is_valid(hub, member)) {
             return false;
         }
         sends += member->send_count;
@@ -234,12 +247,9 @@ static bool handover_is_valid(const struct contract_handover *handover)
 static void take_join(struct client *client, const struct contract_handover_member *handed,
                       uint64_t now_ms)
 {
-    struct join *join = join_new(client_hub(client), handed->room, handed->auth);
-    struct member *member =
-        member_new(client, handed->room, buf_bytes(&join->auth.username), join->auth.echo, now_ms);
-    member->wants_presence = join->auth.presence;
-    member->join = join;
-    sio_socket_init(&member->socket, &client->sio, member->room->text, member->room->namespace_len);
+    char namespace[CHAT_ROOM_BYTES_MAX + 1];
+    client_connect(client, chat_namespace_of_room(handed->room, namespace), handed->room,
+                   handed->auth, now_ms);
 }
 
 struct bytes settling_key(const void *settling)
@@ -299,6 +309,12 @@ static void take_member(struct client *client, const struct contract_handover_me
     member->join = join;
     member->cursor = handed->cursor;
     memcpy(member->sid, handed->session.data, PID_SID_BYTES);
+    if (client_hub(client)->world.admit != NULL) {
+        pass_give(member,
+                  pass_new(handed->expires_ms, handed->issued_ms, !handed->may_not_write,
+                           handed->token_id),
+                  now_ms);
+    }
     sio_socket_take_over(&member->socket, &client->sio, member->room->text,
                          member->room->namespace_len);
     member_own_session(member, now_ms);
@@ -312,7 +328,7 @@ struct client *hub_take_over(struct hub *hub, void *transport, const char sid[EI
                              const struct contract_handover *handover, struct eio_probe *probe,
                              bool *ret_awaits, uint64_t now_ms)
 {
-    if (!handover_is_valid(handover)) {
+    if (!handover_is_valid(hub, handover)) {
         return NULL;
     }
     struct client *client = client_new(hub, transport);

@@ -1,5 +1,6 @@
 #include "hub.h"
 
+#include "admission.h"
 #include "client.h"
 #include "flight.h"
 #include "handover.h"
@@ -23,6 +24,9 @@ struct hub *hub_new(const struct hub_settings *settings, const struct hub_world 
     map_init(&hub->requests, request_key);
     map_init(&hub->appends, send_append_key);
     map_init(&hub->settlings, settling_key);
+    map_init(&hub->passes, pass_key);
+    map_init(&hub->farewells, farewell_key);
+    map_init(&hub->revocations, revocation_key);
     requests_init(hub);
     size_t pages = settings->log_bytes_max / 4;
     hub->log_budget = (struct log_budget){
@@ -44,6 +48,9 @@ struct hub *hub_new(const struct hub_settings *settings, const struct hub_world 
     pace_init(&hub->rooms_pace, settings->room_rule);
     pace_init(&hub->typing_pace,
               (struct pace_rule){.per_second = TYPING_PER_SECOND, .burst = TYPING_BURST});
+    pace_init(&hub->joins_pace,
+              (struct pace_rule){.per_second = JOINS_PER_SECOND,
+                                 .burst = settings->rooms_per_client_max * JOINS_BURST});
     timer_init(&hub->deadline_timer, send_on_deadline);
     timer_init(&hub->ack_timer, send_on_ack_due);
     timer_init(&hub->heads_timer, room_on_heads_timer);
@@ -71,6 +78,8 @@ void hub_free(struct hub *hub)
     pace_release(&hub->users_pace);
     pace_release(&hub->rooms_pace);
     pace_release(&hub->typing_pace);
+    pace_release(&hub->joins_pace);
+    admission_release(hub);
     page_cache_release(&hub->pages);
     map_release(&hub->rooms);
     map_release(&hub->sessions);

@@ -43,6 +43,7 @@ enum hub_event_type {
     HUB_ROOM_CLOSED,     /* room */
     HUB_ROOM_REPAIRED,   /* room, id: first of the hole, count */
     HUB_EPOCH_CHANGED,   /* room, id: first id of the new epoch */
+    HUB_TOKEN_REFUSED,   /* room, reason: a sentence */
 };
 
 struct hub_event {
@@ -52,6 +53,23 @@ struct hub_event {
     const char *reason;
     uint64_t id;
     uint64_t count;
+};
+
+/* What a token is good for. */
+enum hub_admission {
+    HUB_ADMITTED,
+    HUB_STALE,        /* this one is not good now; another one may be */
+    HUB_UNAUTHORIZED, /* it never will be good for anything */
+    HUB_FORBIDDEN,    /* nor for this room */
+};
+
+/* Slices borrow, until world.admit() is called again. */
+struct hub_pass {
+    struct bytes username; /* of the token's owner */
+    struct bytes id;       /* of the token; len 0: it has none; at most 255 bytes */
+    uint64_t expires_ms;   /* since 1970: the member is put out then */
+    uint64_t issued_ms;    /* since 1970; 0: it does not say */
+    bool may_write;
 };
 
 /*
@@ -91,6 +109,12 @@ struct hub_world {
     void (*forward)(void *user, const struct contract_peer_key *to, struct bytes payload,
                     bool is_last);
     void (*tell)(void *user, const struct hub_event *event);
+    /*
+     * Whether @token (not empty) lets its owner into @room. Unless HUB_ADMITTED, *@ret_why is a sentence for whoever made the
+     * token. NULL: names are free, and so are rooms.
+     */
+    enum hub_admission (*admit)(void *user, struct bytes token, struct bytes room,
+                                struct hub_pass *ret_pass, const char **ret_why);
     /* Milliseconds since 1970, for the issue time of session tokens. */
     uint64_t (*wall_ms)(void *user);
 };
@@ -141,6 +165,11 @@ struct hub_settings {
     X(presence_announced, "messages about presence published")                \
     X(presence_heard, "messages about presence from other gateways")          \
     X(presence_ignored, "of these, past a bound, or about nobody known")      \
+    X(tokens_refused, "tokens that were refused for good")                    \
+    X(tokens_stale, "tokens instead of which another one may do")             \
+    X(rooms_forbidden, "joins of a room that the token does not open")        \
+    X(passes_expired, "members put out when their token expired")             \
+    X(passes_revoked, "members put out when their token was revoked")         \
     X(sessions_superseded, "connections closed since their session lives elsewhere")
 
 struct hub_stats {
@@ -220,6 +249,16 @@ enum hub_forward_result {
 MUST_USE enum hub_forward_result hub_on_forward(struct client *client,
                                                 const struct contract_moved_outcome *outcome,
                                                 uint64_t now_ms);
+
+/* Whose tokens are revoked: a user's, or one token, named by its id. */
+enum hub_revoked { HUB_REVOKED_USER = 'u', HUB_REVOKED_TOKEN = 't' };
+
+/*
+ * Tokens of @name that were issued before @before_ms are no good from now on, until @until_ms (both since 1970): members who came
+ * in with one are put out, and nobody comes in with one. Returns how many were put out.
+ */
+size_t hub_revoke(struct hub *hub, enum hub_revoked what, struct bytes name, uint64_t before_ms,
+                  uint64_t until_ms, uint64_t now_ms);
 
 /* From the room subjects. Takes @event. */
 void hub_on_room_event(struct hub *hub, struct contract_room_event *event, uint64_t now_ms);

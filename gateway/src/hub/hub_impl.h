@@ -74,6 +74,9 @@ struct hub {
     /* of messages: by client number, by the hash of the username, by room name */
     struct pace clients_pace, users_pace, rooms_pace;
     struct pace typing_pace; /* by client number */
+    struct pace joins_pace;  /* likewise */
+
+    struct map passes, farewells, revocations; /* admission.h */
 
     struct list heads_due;     /* rooms whose head is to be asked for */
     struct list heads_queries; /* asked */

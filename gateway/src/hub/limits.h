@@ -32,6 +32,19 @@ enum {
     CATCH_UPS_PER_TURN = 32,
     DELIVERIES_PER_TURN = 1024,
 
+    /* How often one connection may join rooms: in the long run; and at once, so many times ROOMS_PER_CLIENT_MAX. Past it, it is
+       closed: nobody does that but to do harm. */
+    JOINS_PER_SECOND = 10,
+    JOINS_BURST = 3,
+
+    /* A connection whose token is stale closes after a time between these. */
+    FAREWELL_MS_MIN = 5000,
+    FAREWELL_MS_MAX = 10000,
+    /* Whether a pass has expired is looked at so often, at least: clocks may be set. */
+    PASS_CHECK_MS = 60 * 1000,
+    /* Tokens, or users, that were revoked, and whose tokens have not expired yet. */
+    REVOCATIONS_MAX = 100000,
+
     /* Messages of one client that have no outcome yet; past it: chat error `overloaded`. */
     CLIENT_SENDS_MAX = 1024,
 

@@ -1,60 +1,17 @@
 #include "pid.h"
 
 #include "base/random.h"
+#include "wire/base64.h"
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
 enum { MAC_BYTES = 16 };
 
-static const char base64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-static void append_base64url(struct buf *out, struct bytes data)
-{
-    const unsigned char *in = (const unsigned char *)data.data;
-    for (size_t i = 0; i < data.len; i += 3) {
-        size_t left = MIN_OF((size_t)3, data.len - i);
-        uint32_t group = (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) |
-                         (left > 2 ? (uint32_t)in[i + 2] : 0);
-        for (size_t j = 0; j <= left; j++) {
-            buf_append_char(out, base64url[group >> (18 - 6 * j) & 63]);
-        }
-    }
-}
-
-static int base64url_value(char c)
-{
-    const char *at = c == '\0' ? NULL : strchr(base64url, c);
-    return at == NULL ? -1 : (int)(at - base64url);
-}
-
-/* Appends what @text says. False when it is not base64url as append_base64url() writes it: one
- * text, one meaning. */
-static bool append_from_base64url(struct buf *out, struct bytes text)
-{
-    if (text.len % 4 == 1) {
-        return false;
-    }
-    uint32_t bits = 0;
-    int bit_count = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        int value = base64url_value(text.data[i]);
-        if (value < 0) {
-            return false;
-        }
-        bits = bits << 6 | (uint32_t)value;
-        bit_count += 6;
-        if (bit_count >= 8) {
-            bit_count -= 8;
-            buf_append_char(out, (char)(bits >> bit_count & 0xff));
-        }
-    }
-    return (bits & ((1u << bit_count) - 1)) == 0;
-}
-
 static bool is_key_id_char(char c)
 {
-    return base64url_value(c) >= 0;
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
 }
 
 static int hex_value(char c)
@@ -155,11 +112,11 @@ void pid_sign(const struct pid_keys *keys, const struct pid *pid, struct buf *ou
     size_t begin = out->len;
     buf_append(out, key->id, key->id_len);
     buf_append_char(out, '.');
-    append_base64url(out, buf_bytes(&fields));
+    base64url_append(out, buf_bytes(&fields));
     unsigned char mac[MAC_BYTES];
     compute_mac(key, bytes_of(out->data + begin, out->len - begin), mac);
     buf_append_char(out, '.');
-    append_base64url(out, bytes_of((const char *)mac, MAC_BYTES));
+    base64url_append(out, bytes_of((const char *)mac, MAC_BYTES));
     ASSERT(out->len - begin <= CHAT_PID_BYTES_MAX);
     buf_release(&fields);
 }
@@ -202,13 +159,13 @@ bool pid_verify(const struct pid_keys *keys, struct bytes token, struct buf *sto
     unsigned char mac[MAC_BYTES];
     compute_mac(key, bytes_of(token.data, token.len - rest.len - 1), mac);
     struct buf claimed = BUF_INIT;
-    bool is_signed = append_from_base64url(&claimed, rest) && claimed.len == MAC_BYTES &&
+    bool is_signed = base64url_decode(rest, &claimed) && claimed.len == MAC_BYTES &&
                      CRYPTO_memcmp(claimed.data, mac, MAC_BYTES) == 0;
     buf_release(&claimed);
     if (!is_signed) {
         return false;
     }
     size_t begin = storage->len;
-    return append_from_base64url(storage, fields) &&
+    return base64url_decode(fields, storage) &&
            parse_fields(bytes_of(storage->data + begin, storage->len - begin), ret_pid);
 }

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-static_assert(CONTRACT_NAME_BYTES_MAX <= UINT8_MAX, "a name's length is a byte");
+static_assert(CONTRACT_SENDER_BYTES_MAX <= UINT8_MAX, "a name's length is a byte");
 static_assert((int)ROSTER_NAMES_MAX == (int)CONTRACT_NAMES_MAX, "one gateway may have them all");
 
 void roster_init(struct roster *roster, struct roster_budget *budget)

@@ -80,3 +80,48 @@ bool base64_decode(struct bytes text, struct buf *out)
     out->len += (size_t)(to - begin);
     return true;
 }
+
+/* --- safe in URLs ------------------------------------------------------------------------------------------------- */
+
+static const char URL_ALPHABET[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+void base64url_append(struct buf *out, struct bytes data)
+{
+    const unsigned char *in = (const unsigned char *)data.data;
+    for (size_t i = 0; i < data.len; i += 3) {
+        size_t left = MIN_OF((size_t)3, data.len - i);
+        uint32_t group = (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) |
+                         (left > 2 ? (uint32_t)in[i + 2] : 0);
+        for (size_t j = 0; j <= left; j++) {
+            buf_append_char(out, URL_ALPHABET[group >> (18 - 6 * j) & 63]);
+        }
+    }
+}
+
+static int url_value_of(char c)
+{
+    const char *at = c == '\0' ? NULL : strchr(URL_ALPHABET, c);
+    return at == NULL ? -1 : (int)(at - URL_ALPHABET);
+}
+
+bool base64url_decode(struct bytes text, struct buf *out)
+{
+    size_t begin = out->len;
+    uint32_t bits = 0;
+    int bit_count = 0;
+    bool is_good = text.len % 4 != 1;
+    for (size_t i = 0; i < text.len && is_good; i++) {
+        int value = url_value_of(text.data[i]);
+        is_good = value >= 0;
+        bits = bits << 6 | (uint32_t)(value & 63);
+        bit_count += 6;
+        if (bit_count >= 8) {
+            bit_count -= 8;
+            buf_append_char(out, (char)(bits >> bit_count & 0xff));
+        }
+    }
+    is_good = is_good && (bits & ((1u << bit_count) - 1)) == 0; /* no bits that mean nothing */
+    out->len = is_good ? out->len : begin;
+    return is_good;
+}

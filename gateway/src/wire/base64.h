@@ -1,5 +1,6 @@
 /*
- * base64.h - the standard alphabet with padding (RFC 4648, section 4), as binary packets have it over polling.
+ * base64.h - RFC 4648: the standard alphabet with padding (section 4), as binary packets have it over polling; and the one that
+ * is safe in URLs, without padding (section 5), as tokens have it.
  */
 #ifndef PARLEY_WIRE_BASE64_H
 #define PARLEY_WIRE_BASE64_H
@@ -15,5 +16,10 @@ void base64_append(struct buf *out, struct bytes data);
  * alphabet's or the length is none that an encoder makes.
  */
 MUST_USE bool base64_decode(struct bytes text, struct buf *out);
+
+void base64url_append(struct buf *out, struct bytes data);
+
+/* Appends what @text says. False, with @out as it was, when it is not as base64url_append() writes it: one text, one meaning. */
+MUST_USE bool base64url_decode(struct bytes text, struct buf *out);
 
 #endif

@@ -9,11 +9,12 @@
 
 enum {
     CHAT_ROOM_BYTES_MAX = 64,
-    CHAT_USERNAME_CHARS_MAX = 32,
+    CHAT_USERNAME_CHARS_MAX = 32, /* that clients choose */
     CHAT_CLIENT_ID_BYTES_MAX = 64,
     CHAT_HISTORY_LIMIT_MAX = 100,
     CHAT_HISTORY_LIMIT_DEFAULT = 50,
     CHAT_PID_BYTES_MAX = 512,
+    CHAT_TOKEN_BYTES_MAX = 8192,
     CHAT_TYPERS_MAX = 5, /* that are named */
 };
 
@@ -22,6 +23,12 @@ enum {
  * false for anything else, "/lobby" included (one room, one namespace).
  */
 MUST_USE bool chat_room_of_namespace(struct bytes namespace, struct bytes *ret_room);
+
+/* The namespace of @room, which chat_room_of_namespace() gave; written to @namespace, and returned. */
+struct bytes chat_namespace_of_room(struct bytes room, char namespace[CHAT_ROOM_BYTES_MAX + 1]);
+
+/* Whether valid UTF-8 is a name: 1 to @chars_max code points, no control characters. */
+MUST_USE bool chat_name_is_valid(struct bytes name, size_t chars_max);
 
 /* Why a message or a request is refused or delayed: the `code` that clients see. */
 enum chat_code {
@@ -48,6 +55,7 @@ struct chat_auth {
     uint64_t offset_epoch, offset_id;
     /* borrows from the JSON, without quotes; len 0 when absent or not plain ASCII */
     struct bytes pid;
+    struct buf token; /* likewise, but a copy; empty, too, when longer than CHAT_TOKEN_BYTES_MAX */
 };
 
 /*
@@ -123,6 +131,9 @@ void chat_write_ack_error(struct buf *out, enum chat_code code, const char *mess
 void chat_write_error_event(struct buf *out, enum chat_code code, const char *message,
                             struct bytes client_id, uint64_t retry_after_ms);
 void chat_write_gap_event(struct buf *out, uint64_t from, uint64_t to, const char *reason);
+
+/* Appends the `data` of a CONNECT_ERROR. */
+void chat_write_refusal(struct buf *out, const char *code, const char *why);
 
 /* Who is here: @names NULL tells the count alone. */
 void chat_write_presence_event(struct buf *out, uint64_t count, const struct bytes *names,

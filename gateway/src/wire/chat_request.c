@@ -17,9 +17,10 @@ static bool is_room_char(char c)
            c == '.' || c == '~' || c == '-';
 }
 
+static const struct bytes LOBBY = {"lobby", 5};
+
 bool chat_room_of_namespace(struct bytes namespace, struct bytes *ret_room)
 {
-    static const struct bytes LOBBY = {"lobby", 5};
     if (namespace.len == 0 || namespace.data[0] != '/') {
         return false;
     }
@@ -39,6 +40,17 @@ bool chat_room_of_namespace(struct bytes namespace, struct bytes *ret_room)
     }
     *ret_room = name;
     return true;
+}
+
+struct bytes chat_namespace_of_room(struct bytes room, char namespace[CHAT_ROOM_BYTES_MAX + 1])
+{
+    ASSERT(room.len >= 1 && room.len <= CHAT_ROOM_BYTES_MAX);
+    namespace[0] = '/';
+    if (bytes_equal(room, LOBBY)) {
+        return bytes_of(namespace, 1);
+    }
+    memcpy(namespace + 1, room.data, room.len);
+    return bytes_of(namespace, room.len + 1);
 }
 
 /* The inside of a scanned JSON string without escapes; false for anything else. */
@@ -100,6 +112,12 @@ static bool has_control_character(struct bytes text)
     return false;
 }
 
+bool chat_name_is_valid(struct bytes name, size_t chars_max)
+{
+    size_t chars = utf8_count(name);
+    return chars >= 1 && chars <= chars_max && !has_control_character(name);
+}
+
 static void parse_username(struct bytes value, struct buf *username)
 {
     struct buf decoded = BUF_INIT;
@@ -112,14 +130,15 @@ static void parse_username(struct bytes value, struct buf *username)
     buf_release(&decoded);
 }
 
-static bool is_pid(struct bytes text)
+/* Whether @text is printable ASCII without blanks, and not too long. */
+static bool is_token(struct bytes text, size_t bytes_max)
 {
     for (size_t i = 0; i < text.len; i++) {
         if (text.data[i] <= ' ' || text.data[i] > '~') {
             return false;
         }
     }
-    return text.len <= CHAT_PID_BYTES_MAX;
+    return text.len <= bytes_max;
 }
 
 void chat_auth_parse(struct bytes auth, struct chat_auth *ret_auth)
@@ -146,8 +165,12 @@ void chat_auth_parse(struct bytes auth, struct chat_auth *ret_auth)
                 chat_offset_parse(text, &ret_auth->offset_epoch, &ret_auth->offset_id);
         }
         if (json_object_get(auth, BYTES("pid"), &value) && plain_string(value, &text) &&
-            is_pid(text)) {
+            is_token(text, CHAT_PID_BYTES_MAX)) {
             ret_auth->pid = text;
+        }
+        if (json_object_get(auth, BYTES("token"), &value) && plain_string(value, &text) &&
+            is_token(text, CHAT_TOKEN_BYTES_MAX)) {
+            buf_append_bytes(&ret_auth->token, text);
         }
     }
     if (ret_auth->username.len == 0) {
@@ -158,6 +181,7 @@ void chat_auth_parse(struct bytes auth, struct chat_auth *ret_auth)
 void chat_auth_release(struct chat_auth *auth)
 {
     buf_release(&auth->username);
+    buf_release(&auth->token);
 }
 
 static enum chat_parse_result invalid(const char **ret_why, const char *why)

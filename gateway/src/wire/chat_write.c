@@ -58,6 +58,19 @@ void chat_write_auth(struct buf *out, const struct chat_auth *auth)
         buf_append_bytes(out, BYTES(",\"pid\":"));
         json_write_string(out, auth->pid);
     }
+    if (auth->token.len > 0) {
+        buf_append_bytes(out, BYTES(",\"token\":"));
+        json_write_string(out, buf_bytes(&auth->token));
+    }
+    buf_append_char(out, '}');
+}
+
+void chat_write_refusal(struct buf *out, const char *code, const char *why)
+{
+    buf_append_bytes(out, BYTES("{\"code\":"));
+    write_text(out, code);
+    buf_append_bytes(out, BYTES(",\"message\":"));
+    write_text(out, why);
     buf_append_char(out, '}');
 }
 

@@ -18,6 +18,7 @@ const char *eio_close_reason_name(enum eio_close_reason reason)
     case EIO_CLOSE_PROTOCOL: return "protocol";
     case EIO_CLOSE_OUTBOX_FULL: return "outbox_full";
     case EIO_CLOSE_SERVER: return "server";
+    case EIO_CLOSE_UNAUTHORIZED: return "unauthorized";
     case EIO_CLOSE_MOVED: return "moved";
     }
     ASSERT(!"a close reason");

@@ -91,6 +91,7 @@ enum eio_close_reason {
     EIO_CLOSE_PROTOCOL,     /* the peer broke RFC 6455, Engine.IO or a layer above */
     EIO_CLOSE_OUTBOX_FULL,  /* the peer does not read what it asked for */
     EIO_CLOSE_SERVER,       /* eio_session_close() */
+    EIO_CLOSE_UNAUTHORIZED, /* likewise: the peer may not be here (any more) */
     EIO_CLOSE_MOVED,        /* eio_session_hand_over(): another server has it */
 };
 

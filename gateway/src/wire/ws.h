@@ -35,6 +35,7 @@ enum ws_close_code {
     WS_CLOSE_PROTOCOL_ERROR = 1002,
     WS_CLOSE_NO_STATUS = 1005, /* never on the wire */
     WS_CLOSE_INVALID_TEXT = 1007,
+    WS_CLOSE_POLICY_VIOLATION = 1008,
     WS_CLOSE_TOO_BIG = 1009,
 };
 
