@@ -104,9 +104,9 @@ TEST(who_leaves_before_is_forgotten)
 
 TEST(a_pass_ends_when_its_token_expires_and_not_before)
 {
-    good.expires_ms = world.now_ms + 3 * PASS_CHECK_MS;
+    good.expires_ms = world.now_ms + (uint64_t)3 * PASS_CHECK_MS;
     struct fake_client *ann = with_token("ann");
-    fake_world_run(&world, 3 * PASS_CHECK_MS - 51);
+    fake_world_run(&world, (uint64_t)3 * PASS_CHECK_MS - 51);
     fake_client_saw(ann, "joined");
     fake_world_run(&world, 2);
     fake_client_saw(ann, "closed");
@@ -206,8 +206,7 @@ TEST_MAIN(IN_A_WORLD(whose_token_is_good_is_in_and_whose_is_not_is_told),
           IN_A_WORLD(who_leaves_before_is_forgotten),
           IN_A_WORLD(a_pass_ends_when_its_token_expires_and_not_before),
           IN_A_WORLD(a_users_tokens_are_revoked_those_of_others_and_later_ones_are_not),
-          IN_A_WORLD(one_token_is_revoked_by_its_id),
-          IN_A_WORLD(who_may_only_read_says_nothing),
+          IN_A_WORLD(one_token_is_revoked_by_its_id), IN_A_WORLD(who_may_only_read_says_nothing),
           IN_A_WORLD(a_pass_goes_along_to_another_gateway),
           IN_A_WORLD(who_was_revoked_on_the_way_to_another_gateway_is_put_out_there),
           IN_A_WORLD(who_joins_again_and_again_is_closed))

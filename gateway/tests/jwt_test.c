@@ -11,7 +11,8 @@ static const char RFC7515_A1_KEY[] =
     "{\"kty\":\"oct\",\"k\":\"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-"
     "1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow\"}";
 static const char RFC7515_A1_INPUT[] =
-    "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFt"
+    "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9."
+    "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFt"
     "cGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
 static const char RFC7515_A1_SIGNATURE[] = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
@@ -19,7 +20,8 @@ static const char RFC7515_A3_KEY[] =
     "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
     "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}";
 static const char RFC7515_A3_INPUT[] =
-    "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290"
+    "eyJhbGciOiJFUzI1NiJ9."
+    "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290"
     "Ijp0cnVlfQ";
 static const char RFC7515_A3_SIGNATURE[] =
     "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
@@ -37,8 +39,8 @@ static enum jwk_result verify(const char *key, enum jwk_algorithm algorithm, con
     CHECK(jwk_set_add_file(set, bytes_of_string(key)) == NULL);
     struct buf decoded = BUF_INIT;
     CHECK(base64url_decode(bytes_of_string(signature), &decoded));
-    enum jwk_result result = jwk_verify(set, algorithm, (struct bytes){0}, bytes_of_string(input),
-                                        buf_bytes(&decoded));
+    enum jwk_result result =
+        jwk_verify(set, algorithm, (struct bytes){0}, bytes_of_string(input), buf_bytes(&decoded));
     buf_release(&decoded);
     jwk_set_free(set);
     return result;

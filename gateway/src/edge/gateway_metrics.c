@@ -66,11 +66,12 @@ static void write_connections(struct buf *out, const struct gateway_numbers *num
                    "Connections that were opened, by their first transport.");
     sample(out, "parley_sessions_opened_total", "transport", "polling", engine->opened_polling);
     sample(out, "parley_sessions_opened_total", "transport", "websocket", engine->opened_websocket);
-    metrics_family(out, "parley_sessions_closed_total", METRIC_COUNTER,
-                   "Connections that ended: transport (the socket failed), peer (said goodbye), "
-                   "ping_timeout (silent), protocol (broke it), outbox_full (did not read), server "
-                   "(drain, or its session came back elsewhere), unauthorized (its token is over), moved "
-                   "(to another gateway).");
+    metrics_family(
+        out, "parley_sessions_closed_total", METRIC_COUNTER,
+        "Connections that ended: transport (the socket failed), peer (said goodbye), "
+        "ping_timeout (silent), protocol (broke it), outbox_full (did not read), server "
+        "(drain, or its session came back elsewhere), unauthorized (its token is over), moved "
+        "(to another gateway).");
     for (int reason = 0; reason < HUB_CLOSE_REASONS; reason++) {
         sample(out, "parley_sessions_closed_total", "reason",
                eio_close_reason_name((enum eio_close_reason)reason),

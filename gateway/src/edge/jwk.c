@@ -2,6 +2,7 @@
 
 #include "wire/base64.h"
 #include "wire/json.h"
+#include <ctype.h>
 #include <openssl/bio.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
@@ -379,7 +380,7 @@ static const char *add_pem(struct jwk_set *set, struct bytes text)
 
 const char *jwk_set_add_file(struct jwk_set *set, struct bytes text)
 {
-    while (text.len > 0 && memchr(" \t\r\n", text.data[0], 4) != NULL) {
+    while (text.len > 0 && isspace((unsigned char)text.data[0])) {
         text = bytes_skip(text, 1);
     }
     size_t before = set->count;
@@ -409,10 +410,9 @@ static bool is_signed(const struct jwk *key, struct bytes input, struct bytes si
 {
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     const EVP_MD *digest = key->algorithm == JWK_EDDSA ? NULL : EVP_sha256();
-    bool is_good =
-        EVP_DigestVerifyInit(context, NULL, digest, NULL, key->public_key) == 1 &&
-        EVP_DigestVerify(context, (const unsigned char *)signature.data, signature.len,
-                         (const unsigned char *)input.data, input.len) == 1;
+    bool is_good = EVP_DigestVerifyInit(context, NULL, digest, NULL, key->public_key) == 1 &&
+                   EVP_DigestVerify(context, (const unsigned char *)signature.data, signature.len,
+                                    (const unsigned char *)input.data, input.len) == 1;
     EVP_MD_CTX_free(context);
     ERR_clear_error();
     return is_good;

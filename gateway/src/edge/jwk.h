@@ -49,9 +49,9 @@ size_t jwk_set_count(const struct jwk_set *set);
 
 enum jwk_result {
     JWK_SIGNED,
-    JWK_NOT_SIGNED,    /* by none of the keys that may have signed it */
-    JWK_NO_SUCH_KEY,   /* none of the algorithm's keys has this id: it is yet to come, or gone */
-    JWK_NO_SUCH_KEYS,  /* there is none for this algorithm */
+    JWK_NOT_SIGNED,   /* by none of the keys that may have signed it */
+    JWK_NO_SUCH_KEY,  /* none of the algorithm's keys has this id: it is yet to come, or gone */
+    JWK_NO_SUCH_KEYS, /* there is none for this algorithm */
 };
 
 /*

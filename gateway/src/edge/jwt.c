@@ -14,7 +14,7 @@ static const double DATE_MAX = 253402300799.0;
 /* A token's three parts, and the claims. */
 struct reading {
     struct buf header_text, claims_text, signature;
-    struct bytes signed_input; /* of the token */
+    struct bytes signed_input;   /* of the token */
     struct bytes header, claims; /* scanned objects */
 };
 
@@ -61,7 +61,8 @@ static bool get_text(struct bytes object, struct bytes name, struct buf *text)
 {
     struct bytes value;
     return !json_object_get(object, name, &value) ||
-           (json_type_of(value) == JSON_STRING && json_string_decode(value, text) == JSON_STRING_OK);
+           (json_type_of(value) == JSON_STRING &&
+            json_string_decode(value, text) == JSON_STRING_OK);
 }
 
 static bool has_member(struct bytes object, struct bytes name)
@@ -151,8 +152,9 @@ static enum jwt_result check_dates(const struct jwt_rules *rules, struct bytes c
     if (now_ms >= jwt->expires_ms) {
         return put_off(ret_why, "the token has expired");
     }
-    return not_before_ms > now_ms + rules->leeway_ms ? put_off(ret_why, "the token is not valid yet")
-                                                     : JWT_OK;
+    return not_before_ms > now_ms + rules->leeway_ms
+               ? put_off(ret_why, "the token is not valid yet")
+               : JWT_OK;
 }
 
 /* Whether a member is @text, or an array that has it. */
@@ -261,10 +263,8 @@ static void find_rights(struct bytes claims, struct bytes room, struct jwt *jwt)
     if (!json_object_get(claims, BYTES("rooms"), &rooms)) {
         jwt->may_read = jwt->may_write = true;
     } else if (json_type_of(rooms) == JSON_OBJECT) {
-        jwt->may_read =
-            json_object_get(rooms, BYTES("read"), &patterns) && opens(patterns, room);
-        jwt->may_write =
-            json_object_get(rooms, BYTES("write"), &patterns) && opens(patterns, room);
+        jwt->may_read = json_object_get(rooms, BYTES("read"), &patterns) && opens(patterns, room);
+        jwt->may_write = json_object_get(rooms, BYTES("write"), &patterns) && opens(patterns, room);
     } else {
         jwt->may_read = jwt->may_write = opens(rooms, room);
     }

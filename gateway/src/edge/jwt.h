@@ -29,14 +29,14 @@ struct jwt_rules {
 
 enum jwt_result {
     JWT_OK,
-    JWT_STALE,   /* another token may do: it has expired, is not valid yet, or is of a key that is not here (any more) */
+    JWT_STALE, /* another token may do: it has expired, is not valid yet, or is of a key that is not here (any more) */
     JWT_REFUSED, /* it will never do */
 };
 
 struct jwt {
     struct buf subject, id;
-    uint64_t expires_ms; /* since 1970, leeway included */
-    uint64_t issued_ms;  /* 0: it does not say */
+    uint64_t expires_ms;      /* since 1970, leeway included */
+    uint64_t issued_ms;       /* 0: it does not say */
     bool may_read, may_write; /* @room of jwt_check() */
 };
 

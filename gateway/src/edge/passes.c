@@ -51,7 +51,7 @@ static const char *read_file(const char *path, struct buf *out)
     }
     size_t got = fread(buf_reserve(out, KEYS_FILE_BYTES_MAX + 1), 1, KEYS_FILE_BYTES_MAX + 1, file);
     out->len += (uint32_t)got;
-    const char *error = ferror(file) ? "it cannot be read"
+    const char *error = ferror(file)                ? "it cannot be read"
                         : got > KEYS_FILE_BYTES_MAX ? "it is longer than 256 KiB"
                                                     : NULL;
     fclose(file);
@@ -65,8 +65,9 @@ static struct jwk_set *read_keys(const struct gateway_config *config, struct buf
     struct bytes secret = bytes_of_string(config->jwt_secret);
     const char *error = secret.len > 0 ? jwk_set_add_secret(keys, secret) : NULL;
     if (error != NULL) {
-        buf_append_format(ret_error, "JWT_SECRET %s: take at least 32 random ones, as from openssl "
-                                     "rand -base64 32",
+        buf_append_format(ret_error,
+                          "JWT_SECRET %s: take at least 32 random ones, as from openssl "
+                          "rand -base64 32",
                           error);
     } else if (config->jwt_keys_file[0] != '\0') {
         struct buf text = BUF_INIT;

@@ -51,7 +51,8 @@ static bool is_revoked_as(const struct hub *hub, enum hub_revoked what, struct b
 }
 
 /* Whether a token that was issued to @user at @issued_ms, with the id @id (len 0: none), is revoked. */
-static bool is_revoked(const struct hub *hub, struct bytes user, struct bytes id, uint64_t issued_ms)
+static bool is_revoked(const struct hub *hub, struct bytes user, struct bytes id,
+                       uint64_t issued_ms)
 {
     if (hub->revocations.count == 0) {
         return false;
@@ -256,10 +257,9 @@ static void refuse(struct client *client, struct bytes namespace, const char *me
 
 static void tell_refused(struct client *client, struct bytes room, const char *why)
 {
-    hub_tell(client_hub(client), &(struct hub_event){.type = HUB_TOKEN_REFUSED,
-                                                     .client = client,
-                                                     .room = room,
-                                                     .reason = why});
+    hub_tell(client_hub(client),
+             &(struct hub_event){
+                 .type = HUB_TOKEN_REFUSED, .client = client, .room = room, .reason = why});
 }
 
 bool admission_ask(struct client *client, struct bytes namespace, struct bytes room,

@@ -211,7 +211,8 @@ static bool auth_is_valid(struct bytes auth)
 /* Where a pass is needed, nobody comes without one. */
 static bool pass_is_valid(const struct hub *hub, const struct contract_handover_member *handed)
 {
-    return hub->world.admit == NULL || (handed->expires_ms > 0 && handed->token_id.len <= UINT8_MAX);
+    return hub->world.admit == NULL ||
+           (handed->expires_ms > 0 && handed->token_id.len <= UINT8_MAX);
 }
 
 static bool member_is_valid(const struct hub *hub, const struct contract_handover_member *handed)
