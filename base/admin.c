@@ -1,4 +1,4 @@
-/* admin.c - a small libh2o HTTP server with three pages. */
+/* admin.c - a small libh2o HTTP server. */
 #include "admin.h"
 
 #include "http_connections.h"
@@ -62,7 +62,9 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *req)
     req->http1_is_persistent = 0;
     struct bytes method = bytes_of(req->method.base, req->method.len);
     struct bytes path = bytes_of(req->path_normalized.base, req->path_normalized.len);
-    if (!bytes_equal(method, BYTES("GET")) && !bytes_equal(method, BYTES("HEAD"))) {
+    if (admin->callbacks.serve_api != NULL && bytes_start_with(path, BYTES("/api/"))) {
+        admin->callbacks.serve_api(admin->callbacks.user, req);
+    } else if (!bytes_equal(method, BYTES("GET")) && !bytes_equal(method, BYTES("HEAD"))) {
         respond(req, 405, "Method Not Allowed", "text/plain", BYTES("GET and HEAD only\n"));
     } else if (bytes_equal(path, BYTES("/healthz"))) {
         respond(req, 200, "OK", "text/plain; charset=utf-8", BYTES("ok\n"));
@@ -94,6 +96,7 @@ static void init_http(struct admin *admin, h2o_loop_t *loop)
     http_connections_init(&admin->connections);
     h2o_config_init(&admin->config);
     admin->config.http1.upgrade_to_http2 = 0;
+    admin->config.max_request_entity_size = ADMIN_BODY_BYTES_MAX;
     admin->config.server_name = h2o_iovec_init(H2O_STRLIT("parley"));
     admin->hosts[0] = h2o_config_register_host(
         &admin->config, h2o_iovec_init(H2O_STRLIT("default")), 65535 /* any port */);

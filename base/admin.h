@@ -1,5 +1,6 @@
 /*
- * admin.h - the admin port of both services: /healthz, /readyz, /metrics over plain HTTP/1.1, on a libh2o loop.
+ * admin.h - the admin port of both services: /healthz, /readyz, /metrics over plain HTTP/1.1, on a libh2o loop; and what a service
+ * serves below /api/.
  *
  * Thread  The loop's; the callbacks are called there.
  */
@@ -14,8 +15,12 @@ struct admin_callbacks {
     void (*write_unready)(void *user, struct buf *out);
     /* Appends the metrics in Prometheus text format. */
     void (*write_metrics)(void *user, struct buf *out);
+    /* Serves a request whose path begins with "/api/"; NULL: there is nothing. */
+    void (*serve_api)(void *user, h2o_req_t *req);
     void *user;
 };
+
+enum { ADMIN_BODY_BYTES_MAX = 512 * 1024 };
 
 struct admin;
 

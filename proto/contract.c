@@ -86,6 +86,7 @@ void contract_encode_append_reply(struct buf *out, const struct contract_append_
         wire[i].id = outcome->id;
         wire[i].at_ms = outcome->at_ms;
         wire[i].duplicate = outcome->duplicate;
+        wire[i].forbidden = outcome->forbidden;
         wire[i].refusal = to_wire(outcome->refusal);
     }
     Parley__V1__AppendReply packed = PARLEY__V1__APPEND_REPLY__INIT;
@@ -117,6 +118,7 @@ static bool read_append_reply(struct contract_append_reply *reply, struct bytes 
             .id = wire->outcomes[i]->id,
             .at_ms = wire->outcomes[i]->at_ms,
             .duplicate = wire->outcomes[i]->duplicate,
+            .forbidden = wire->outcomes[i]->forbidden,
             .refusal = from_wire(wire->outcomes[i]->refusal),
         };
     }

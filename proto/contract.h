@@ -61,7 +61,7 @@ struct contract_append {
 struct contract_outcome {
     uint64_t id; /* 0: refused */
     uint64_t at_ms;
-    bool duplicate;
+    bool duplicate, forbidden;
     struct bytes refusal;
 };
 

@@ -288,6 +288,7 @@ void contract_encode_moved_outcome(struct buf *out, const struct contract_moved_
     packed.send = outcome->send;
     packed.id = outcome->id;
     packed.duplicate = outcome->duplicate;
+    packed.forbidden = outcome->forbidden;
     packed.reason = to_wire(outcome->reason);
     packed.told = outcome->told;
     wire_pack(out, &packed.base);
@@ -306,6 +307,7 @@ static bool read_moved_outcome(struct contract_moved_outcome *outcome, struct by
     outcome->send = wire->send;
     outcome->id = wire->id;
     outcome->duplicate = wire->duplicate;
+    outcome->forbidden = wire->forbidden;
     outcome->reason = from_wire(wire->reason);
     outcome->told = wire->told;
     return true;

@@ -120,7 +120,7 @@ struct contract_moved_outcome {
     enum contract_moved_outcome_type type;
     uint32_t send, told;
     uint64_t id;
-    bool duplicate;
+    bool duplicate, forbidden;
     struct bytes reason;
 };
 

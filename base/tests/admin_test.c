@@ -22,7 +22,8 @@ static void write_metrics(void *user, struct buf *out)
     buf_append_bytes(out, BYTES("# TYPE up gauge\nup 1\n"));
 }
 
-static const struct admin_callbacks callbacks = {write_unready, write_metrics, &unready_reason};
+static const struct admin_callbacks callbacks = {
+    .write_unready = write_unready, .write_metrics = write_metrics, .user = &unready_reason};
 
 static struct admin *new_admin(void)
 {

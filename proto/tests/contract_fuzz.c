@@ -2,6 +2,7 @@
  * contract_fuzz.c - whatever arrives from NATS, the decoders return an object or NULL; and what
  * they return can be encoded and decoded again. The first byte of the input chooses the decoder.
  */
+#include "proto/contract_control.h"
 #include "proto/contract_peer.h"
 
 #include <stdlib.h>
@@ -32,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     struct bytes payload = bytes_of((const char *)data + 1, size - 1);
-    switch (data[0] % 10) {
+    switch (data[0] % 12) {
     case 0: CHECK_AGAIN(append, payload); break;
     case 1: CHECK_AGAIN(append_reply, payload); break;
     case 2: CHECK_AGAIN(room_event, payload); break;
@@ -43,6 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 7: CHECK_AGAIN(handover, payload); break;
     case 8: CHECK_AGAIN(moved_outcome, payload); break;
     case 9: CHECK_AGAIN(presence, payload); break;
+    case 10: CHECK_AGAIN(control, payload); break;
+    case 11: CHECK_AGAIN(control_reply, payload); break;
     }
     return 0;
 }

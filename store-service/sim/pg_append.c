@@ -1,5 +1,5 @@
 /*
- * pg_append.c - parley_append() of migrations/0006_insert_first.sql, a snapshot, a row or a lock at a time.
+ * pg_append.c - parley_append() of migrations/0011_closed_rooms.sql, of rooms that are open, a snapshot, a row or a lock at a time.
  *
  * That it inserts first, and looks for duplicates where the unique key objects, makes no difference to see: what it inserts
  * under the rooms' locks, and may undo, nobody else sees in between. So the model looks always.

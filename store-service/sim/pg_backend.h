@@ -5,7 +5,7 @@
  * moment in Postgres, too: a snapshot and what is read with it; one row locked, inserted or updated; the commit record
  * that is written; the commit that is seen; the answer that is sent. What it models:
  *
- *   PG_APPEND         parley_append() of migrations/0006_insert_first.sql (pg_append.c)
+ *   PG_APPEND         parley_append() of migrations/0011_closed_rooms.sql (pg_append.c)
  *   PG_ENSURE_EPOCH   parley_ensure_epoch() of the same file (pg_statements.c, as are the others)
  *   PG_FACTS, PG_MESSAGES, PG_HEADS    the statements of src/read_sql.h
  *   PG_ROOM_HEAD      look_up_head() in src/append.c

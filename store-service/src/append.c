@@ -161,10 +161,15 @@ static void settle_row(struct append_run *run, struct batch_item *const *items, 
     struct batch_item *item = items[place - 1];
     bool is_duplicate = pg_bool(result, row, DUPLICATE);
     bool was_found = !PQgetisnull(result, row, SESSION); /* stored by an earlier transaction */
-    batch_item_store(item, (uint64_t)pg_int8(result, row, ID), pg_time_ms(result, row, AT),
-                     is_duplicate);
     work_note_commit(item->work, (uint64_t)pg_int8(result, row, EPOCH),
                      (uint64_t)pg_int8(result, row, HEAD));
+    uint64_t id = (uint64_t)pg_int8(result, row, ID);
+    if (id == 0) {
+        batch_item_forbid(item);
+        stat_add(&run->settings->stats->messages_refused, 1);
+        return;
+    }
+    batch_item_store(item, id, pg_time_ms(result, row, AT), is_duplicate);
     item->is_to_publish = !is_duplicate || was_found;
     item->stored_session =
         was_found ? pg_text(result, row, SESSION) : batch_item_message(item)->session;

@@ -113,6 +113,15 @@ void batch_item_refuse(struct batch_item *item, const char *refusal)
     *batch_item_outcome(item) = (struct contract_outcome){.refusal = bytes_of_string(refusal)};
 }
 
+void batch_item_forbid(struct batch_item *item)
+{
+    settle(item);
+    *batch_item_outcome(item) = (struct contract_outcome){
+        .forbidden = true,
+        .refusal = BYTES("the room is closed for writing"),
+    };
+}
+
 size_t batch_keep_waiting(struct batch_item **items, size_t count)
 {
     size_t kept = 0;

@@ -71,6 +71,8 @@ void batch_release(struct batch *batch);
 
 /* Gives @item its outcome: committed under @id, or refused with the sentence @refusal (a literal). */
 void batch_item_store(struct batch_item *item, uint64_t id, uint64_t at_ms, bool duplicate);
+/* Its room is closed for writing. */
+void batch_item_forbid(struct batch_item *item);
 void batch_item_refuse(struct batch_item *item, const char *refusal);
 
 /* Moves the items of @items that still want to be stored to the front, in order; returns how many they are. */

@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/nats_connect.h"
 #include "limits.h"
-#include "proto/contract.h"
+#include "proto/contract_control.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -364,4 +364,45 @@ void bus_publish_room(struct bus *bus, struct bytes room, struct bytes payload)
     char subject[CONTRACT_SUBJECT_BYTES_MAX];
     contract_room_subject(room, subject);
     publish(bus, subject, payload);
+}
+
+/* Hands over what comes on @replies until @until_ms. */
+static void hear(natsSubscription *replies, uint64_t until_ms,
+                 void (*on_reply)(void *user, struct bytes payload), void *user)
+{
+    uint64_t now_ms;
+    natsMsg *message;
+    while ((now_ms = clock_monotonic_ms()) < until_ms &&
+           natsSubscription_NextMsg(&message, replies, (int64_t)(until_ms - now_ms)) == NATS_OK) {
+        if (!natsMsg_IsNoResponders(message)) {
+            on_reply(user,
+                     bytes_of(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message)));
+        }
+        natsMsg_Destroy(message);
+    }
+}
+
+bool bus_tell_gateways(struct bus *bus, struct bytes payload, uint64_t wait_ms,
+                       void (*on_reply)(void *user, struct bytes payload), void *user)
+{
+    if (!bus_is_connected(bus)) {
+        return false;
+    }
+    if (wait_ms == 0) {
+        publish(bus, CONTRACT_CONTROL_SUBJECT, payload);
+        return true;
+    }
+    natsConnection *connection = atomic_load(&bus->connection);
+    natsInbox *inbox = NULL;
+    natsSubscription *replies = NULL;
+    bool is_told = natsInbox_Create(&inbox) == NATS_OK &&
+                   natsConnection_SubscribeSync(&replies, connection, inbox) == NATS_OK &&
+                   natsConnection_PublishRequest(connection, CONTRACT_CONTROL_SUBJECT, inbox,
+                                                 payload.data, (int)payload.len) == NATS_OK;
+    if (is_told) {
+        hear(replies, clock_monotonic_ms() + wait_ms, on_reply, user);
+    }
+    natsSubscription_Destroy(replies);
+    natsInbox_Destroy(inbox);
+    return is_told;
 }

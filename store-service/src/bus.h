@@ -5,7 +5,7 @@
  * while there is no connection) is dropped and counted: the gateways ask again.
  *
  * Thread  on_request is called in a thread of nats.c's and must not block. bus_reply(), bus_publish_room(),
- *         bus_stop_receiving(), bus_flush(): any. The rest: the main thread's.
+ *         bus_tell_gateways(), bus_stop_receiving(), bus_flush(): any. The rest: the main thread's.
  */
 #ifndef PARLEY_STORE_BUS_H
 #define PARLEY_STORE_BUS_H
@@ -72,5 +72,12 @@ void bus_reply(struct bus *bus, struct bus_request *request, struct bytes payloa
 
 /* Publishes @payload, an encoded room event, to @room. */
 void bus_publish_room(struct bus *bus, struct bytes room, struct bytes payload);
+
+/*
+ * Publishes @payload, an encoded Control, to all gateways; and, unless @wait_ms is 0, hands each ControlReply that comes within that
+ * time to @on_reply. Blocks as long. False: there is no NATS. Any thread.
+ */
+MUST_USE bool bus_tell_gateways(struct bus *bus, struct bytes payload, uint64_t wait_ms,
+                                void (*on_reply)(void *user, struct bytes payload), void *user);
 
 #endif

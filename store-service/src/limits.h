@@ -48,6 +48,18 @@ enum {
     ERASE_MESSAGES_MAX = 1000,
     EXPORT_MESSAGES_MAX = 256,
 
+    /* Calls of the API that wait for their turn; more are answered 503. */
+    API_CALLS_MAX = 64,
+    /* So long gateways have to say how many members they have, or whom they put out. */
+    API_GATEWAYS_MS = 250,
+    API_KEY_BYTES_MIN = 16,
+    API_IDLE_MS = 60 * 1000, /* it is woken for a call */
+
+    /* Gateways are told of revoked tokens so often, and of so many a second; of none, it is looked for them so often. */
+    REVOCATIONS_MS = 1000,
+    REVOCATIONS_PER_MS = 1,
+    REVOCATIONS_IDLE_MS = 5000,
+
     /* Between two attempts, doubled from the first to the second. */
     BACKOFF_MS_MIN = 50,
     BACKOFF_MS_MAX = 1000,

@@ -7,6 +7,7 @@
  * SIGTERM has a thread drain the store, while the loop goes on: /readyz fails, a second signal ends the process at once,
  * and END_MS_MAX does so in any case.
  */
+#include "api_http.h"
 #include "base/admin.h"
 #include "base/clock.h"
 #include "base/health.h"
@@ -28,6 +29,7 @@
 struct program {
     struct store_config config;
     struct store *store;
+    struct api_http *api_http;
     h2o_loop_t *loop;
     int signal_fd, event_fd;
     atomic_bool is_wrong;
@@ -188,6 +190,11 @@ static void write_metrics(void *user, struct buf *out)
     store_write_metrics(((struct program *)user)->store, out);
 }
 
+static void serve_api(void *user, h2o_req_t *req)
+{
+    api_http_serve(((struct program *)user)->api_http, req);
+}
+
 /* Start. */
 
 /* Before any thread is there: all of them inherit the mask, so that signals arrive at the descriptor alone. */
@@ -237,8 +244,12 @@ static void run(struct program *program)
     h2o_socket_t *wakes = watch(program, program->event_fd, on_event);
     program->store = store_new(&program->config, &events, &why);
     if (program->store != NULL) {
-        struct admin_callbacks callbacks = {
-            .write_unready = write_unready, .write_metrics = write_metrics, .user = program};
+        program->api_http =
+            api_http_new(program->loop, store_api(program->store), program->config.api_key);
+        struct admin_callbacks callbacks = {.write_unready = write_unready,
+                                            .write_metrics = write_metrics,
+                                            .serve_api = serve_api,
+                                            .user = program};
         admin = admin_new(program->loop, program->config.admin_host,
                           (int)program->config.admin_port, &callbacks, &why);
     }
@@ -256,6 +267,7 @@ static void run(struct program *program)
     }
     admin_free(admin);
     store_free(program->store);
+    api_http_free(program->api_http);
     h2o_socket_close(signals);
     h2o_socket_close(wakes);
     loop_free(program->loop);

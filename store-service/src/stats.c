@@ -29,6 +29,12 @@ static void write_messages(struct stats *stats, struct buf *out)
     metrics_single(out, "parley_store_messages_expired_total", METRIC_COUNTER,
                    "Messages that were deleted because they were older than RETENTION_DAYS.",
                    load(&stats->messages_expired));
+    metrics_single(out, "parley_store_api_calls_total", METRIC_COUNTER,
+                   "Calls of the server API that were carried out or refused.",
+                   load(&stats->api_calls));
+    metrics_single(out, "parley_store_revocations_told_total", METRIC_COUNTER,
+                   "Revoked tokens that gateways were reminded of.",
+                   load(&stats->revocations_told));
     metrics_single(out, "parley_store_messages_read_total", METRIC_COUNTER,
                    "Messages in replies to range requests.", load(&stats->messages_read));
 }

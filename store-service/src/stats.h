@@ -11,6 +11,7 @@
 struct stats {
     _Atomic uint64_t messages_stored, messages_duplicate, messages_refused, messages_republished,
         messages_announced, messages_expired;
+    _Atomic uint64_t api_calls, revocations_told;
     _Atomic uint64_t transactions_committed, transactions_retried, transactions_unknown,
         transactions_refused, transactions_busy, rooms_skipped;
     _Atomic uint64_t appends_ok, appends_overloaded, appends_unavailable, appends_invalid;

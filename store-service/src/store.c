@@ -6,6 +6,7 @@
 #include "expiry.h"
 #include "limits.h"
 #include "read.h"
+#include "revoker.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,10 @@ struct store {
     struct announcer_settings announcer_settings;
     struct expiry expiry;
     struct worker *announcer, *expirer; /* expirer NULL: messages are kept for ever */
-    struct lane **lanes;                /* the write lanes, then the read lanes */
+    struct revoker_settings revoker_settings;
+    struct worker *revoker;
+    struct api api;      /* .worker NULL: there is none */
+    struct lane **lanes; /* the write lanes, then the read lanes */
     size_t write_lanes, lane_count;
     bool receives, is_drained;
     atomic_bool is_draining; /* told in the main thread, while another one drains */
@@ -145,6 +149,11 @@ static void start_workers(struct store *store)
         };
         store->expirer = expiry_new(&store->expiry, store->target);
     }
+    store->revoker_settings = (struct revoker_settings){.bus = store->bus, .stats = &store->stats};
+    store->revoker = revoker_new(&store->revoker_settings, store->target);
+    if (store->config->api_key[0] != '\0') {
+        api_init(&store->api, store->bus, &store->stats, store->target);
+    }
 }
 
 static void init_queues(struct store *store)
@@ -166,6 +175,14 @@ struct store *store_new(const struct store_config *config, const struct lane_eve
     store->config = config;
     store->events = *events;
     init_queues(store);
+    size_t key_len = strlen(config->api_key);
+    if (key_len > 0 && key_len < API_KEY_BYTES_MIN) {
+        buf_append_bytes(ret_error,
+                         BYTES("API_KEY has less than 16 characters, which can be guessed: "
+                               "take some that are random, as from openssl rand -hex 32."));
+        store_free(store);
+        return NULL;
+    }
     if (!shard_range_parse(config->shards, &store->shards, ret_error)) {
         store_free(store);
         return NULL;
@@ -227,11 +244,15 @@ void store_drain(struct store *store)
     queue_close(&store->read_queue);
     worker_end(store->announcer);
     worker_end(store->expirer);
+    worker_end(store->revoker);
+    worker_end(store->api.worker);
     for (size_t i = 0; i < store->lane_count; i++) {
         lane_join(store->lanes[i]);
     }
     worker_join(store->announcer);
     worker_join(store->expirer);
+    worker_join(store->revoker);
+    worker_join(store->api.worker);
     if (store->bus != NULL) {
         bus_flush(store->bus);
     }
@@ -251,6 +272,10 @@ void store_free(struct store *store)
     }
     worker_free(store->announcer);
     worker_free(store->expirer);
+    worker_free(store->revoker);
+    if (store->api.worker != NULL) {
+        api_release(&store->api);
+    }
     bus_free(store->bus);
     for (size_t i = 0; i < store->write_lanes; i++) {
         queue_release(&store->write_queues[i]);
@@ -260,6 +285,11 @@ void store_free(struct store *store)
     free(store->write_queues);
     free(store->lanes);
     free(store);
+}
+
+struct api *store_api(struct store *store)
+{
+    return store->api.worker != NULL ? &store->api : NULL;
 }
 
 /* For people and for Prometheus. */

@@ -9,6 +9,7 @@
 #ifndef PARLEY_STORE_STORE_H
 #define PARLEY_STORE_STORE_H
 
+#include "api.h"
 #include "config.h"
 #include "lane.h"
 
@@ -36,6 +37,9 @@ void store_drain(struct store *store);
 
 /* Drains, if that was not done, and frees. Accepts NULL. */
 void store_free(struct store *store);
+
+/* The server API; NULL: there is none. */
+struct api *store_api(struct store *store);
 
 /* For admin.h. */
 void store_write_unready(struct store *store, struct buf *out);

@@ -15,7 +15,7 @@ struct worker {
     struct worker_setup setup;
     struct pg pg;
     uint64_t backoff_ms; /* 0: there is a connection, or was none yet */
-    int stop_fd;         /* readable: it is to end */
+    int wake_fd;         /* readable: it is to end, or to look */
     atomic_bool is_ending;
     pthread_t thread;
 };
@@ -37,10 +37,12 @@ static void give_up(struct worker *worker, struct bytes why)
 static void wait_for(struct worker *worker, uint64_t timeout_ms)
 {
     struct pollfd fds[] = {
-        {.fd = worker->stop_fd, .events = POLLIN},
+        {.fd = worker->wake_fd, .events = POLLIN},
         {.fd = worker->pg.conn == NULL ? -1 : PQsocket(worker->pg.conn), .events = POLLIN},
     };
     (void)poll(fds, COUNT_OF(fds), (int)timeout_ms);
+    eventfd_t wakes;
+    (void)eventfd_read(worker->wake_fd, &wakes);
     if (worker->pg.conn == NULL || fds[1].revents == 0) {
         return;
     }
@@ -81,6 +83,9 @@ static void try_to_connect(struct worker *worker)
         worker->backoff_ms = 0;
     } else {
         give_up(worker, buf_bytes(&why));
+        if (worker->setup.on_away != NULL) {
+            worker->setup.on_away(worker->setup.user);
+        }
     }
     buf_release(&why);
 }
@@ -116,17 +121,22 @@ struct worker *worker_new(const struct worker_setup *setup)
     struct worker *worker = mem_alloc_zeroed(sizeof(*worker));
     worker->setup = *setup;
     pg_init(&worker->pg, setup->target);
-    worker->stop_fd = eventfd(0, EFD_CLOEXEC);
-    ASSERT(worker->stop_fd >= 0);
+    worker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    ASSERT(worker->wake_fd >= 0);
     ASSERT(pthread_create(&worker->thread, NULL, worker_main, worker) == 0);
     return worker;
+}
+
+void worker_wake(struct worker *worker)
+{
+    ASSERT(eventfd_write(worker->wake_fd, 1) == 0);
 }
 
 void worker_end(struct worker *worker)
 {
     if (worker != NULL) {
         atomic_store(&worker->is_ending, true);
-        ASSERT(eventfd_write(worker->stop_fd, 1) == 0);
+        worker_wake(worker);
     }
 }
 
@@ -140,7 +150,7 @@ void worker_join(struct worker *worker)
 void worker_free(struct worker *worker)
 {
     if (worker != NULL) {
-        close(worker->stop_fd);
+        close(worker->wake_fd);
         free(worker);
     }
 }

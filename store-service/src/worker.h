@@ -26,6 +26,8 @@ struct worker_setup {
      * notification comes; or WORKER_FAILED, with the reason in @ret_error: the connection is then closed.
      */
     uint64_t (*work)(void *user, struct pg *pg, struct buf *ret_error);
+    /* There is no connection now, and an attempt to make one has failed. In the worker's thread. NULL: nothing to do. */
+    void (*on_away)(void *user);
     void *user;
 };
 
@@ -33,6 +35,9 @@ struct worker_setup {
 
 /* Starts it. What @setup points at must outlive it. Returns owned. */
 MUST_USE struct worker *worker_new(const struct worker_setup *setup);
+
+/* Has it look at once whether there is something to do. Any thread. */
+void worker_wake(struct worker *worker);
 
 /* It is to end, as soon as its statement is over. Does not wait. Accepts NULL, as the others. */
 void worker_end(struct worker *worker);

@@ -49,6 +49,7 @@ enum mail_type {
     MAIL_PEER_REQUEST,
     MAIL_PEER_ANSWER,
     MAIL_PRESENCE,
+    MAIL_CONTROL,
     MAIL_RESTORED
 };
 
@@ -60,6 +61,7 @@ struct mail {
     size_t bytes;            /* counted in ... */
     _Atomic size_t *counter; /* ... mail_bytes or reply_bytes */
     void *decoded;           /* owned */
+    char *reply;             /* of CONTROL: a subject, owned */
 };
 
 struct bus {
@@ -69,6 +71,7 @@ struct bus {
     natsConnection *nats; /* the bus thread's, as are the next two, until it has ended */
     natsSubscription *replies;
     natsSubscription *peers; /* what other gateways ask */
+    natsSubscription *control;
 
     h2o_multithread_queue_t *mail_queue;
     h2o_multithread_receiver_t mailbox;
@@ -100,11 +103,12 @@ static bool is_reply(enum mail_type type)
     return type == MAIL_APPEND_REPLY || type == MAIL_QUERY_REPLY;
 }
 
-static void send_mail(struct bus *bus, enum mail_type type, uint64_t number, size_t bytes,
-                      void *decoded)
+static void send_mail_with(struct bus *bus, enum mail_type type, uint64_t number, size_t bytes,
+                           void *decoded, const char *reply)
 {
     struct mail *mail = mem_alloc(sizeof(*mail));
     *mail = (struct mail){
+        .reply = reply != NULL ? mem_copy_string(reply, strlen(reply)) : NULL,
         .type = type,
         .number = number,
         .bytes = bytes,
@@ -113,6 +117,12 @@ static void send_mail(struct bus *bus, enum mail_type type, uint64_t number, siz
     };
     atomic_fetch_add(mail->counter, bytes);
     h2o_multithread_send_message(&bus->mailbox, &mail->message);
+}
+
+static void send_mail(struct bus *bus, enum mail_type type, uint64_t number, size_t bytes,
+                      void *decoded)
+{
+    send_mail_with(bus, type, number, bytes, decoded, NULL);
 }
 
 /* Has the loop check everything; once until it does. */
@@ -209,6 +219,26 @@ static void on_peer_request_message(natsConnection *nc, natsSubscription *sub, n
         LOG(LOG_WARN, "peer_request_malformed", F_INT("bytes", payload.len));
     } else {
         send_peer_mail(user, MAIL_PEER_REQUEST, 0, payload, request);
+    }
+    natsMsg_Destroy(msg);
+}
+
+static void on_control_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *user)
+{
+    (void)nc, (void)sub;
+    struct bus *bus = user;
+    struct bytes payload = payload_of(msg);
+    struct contract_control *control = contract_decode_control(payload);
+    const char *reply = natsMsg_GetReply(msg);
+    reply = reply == NULL ? "" : reply;
+    if (control == NULL || strlen(reply) >= REPLY_SUBJECT_BYTES_MAX) {
+        LOG(LOG_WARN, "control_malformed", F_INT("bytes", payload.len));
+        contract_free(control);
+    } else if (atomic_load(&bus->mail_bytes) + payload.len > BUS_MAIL_BYTES_MAX) {
+        atomic_fetch_add(&bus->peer_mail_dropped, 1);
+        contract_free(control);
+    } else {
+        send_mail_with(bus, MAIL_CONTROL, 0, payload.len, control, reply);
     }
     natsMsg_Destroy(msg);
 }
@@ -446,6 +476,7 @@ static void subscribe_to_own(struct bus *bus)
     subscribe_to(bus, subject, on_reply_message, &bus->replies);
     contract_gateway_subject(bytes_of_string(bus->gateway_id), subject);
     subscribe_to(bus, subject, on_peer_request_message, &bus->peers);
+    subscribe_to(bus, CONTRACT_CONTROL_SUBJECT, on_control_message, &bus->control);
 }
 
 /* The loop that reads the commands is this thread's from beginning to end: see base/loop.h. */
@@ -475,7 +506,8 @@ static void forget_connection(struct bus *bus)
 {
     natsSubscription_Destroy(bus->replies);
     natsSubscription_Destroy(bus->peers);
-    bus->replies = bus->peers = NULL;
+    natsSubscription_Destroy(bus->control);
+    bus->replies = bus->peers = bus->control = NULL;
     size_t cursor = 0;
     for (struct subscription *s; (s = map_next(&bus->subscriptions, &cursor)) != NULL;) {
         natsSubscription_Destroy(s->nats);
@@ -552,6 +584,7 @@ static void deliver(struct bus *bus, struct mail *mail)
     case MAIL_PEER_ANSWER:
         callbacks->on_peer_answer(callbacks->user, mail->number, mail->decoded);
         break;
+    case MAIL_CONTROL: callbacks->on_control(callbacks->user, mail->decoded, mail->reply); break;
     case MAIL_PRESENCE: callbacks->on_presence(callbacks->user, mail->decoded); break;
     case MAIL_RESTORED:
         atomic_store(&bus->restored_is_mailed, false);
@@ -569,6 +602,7 @@ static void on_mail(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messag
         h2o_linklist_unlink(&mail->message.link);
         atomic_fetch_sub(mail->counter, mail->bytes);
         deliver(bus, mail);
+        free(mail->reply);
         free(mail);
     }
 }
@@ -581,6 +615,7 @@ static void drop_mail(struct bus *bus)
         struct mail *mail = CONTAINER_OF(mails->next, struct mail, message.link);
         h2o_linklist_unlink(&mail->message.link);
         contract_free(mail->decoded);
+        free(mail->reply);
         free(mail);
     }
 }
@@ -675,6 +710,11 @@ void bus_publish_presence(struct bus *bus, struct bytes room, struct bytes paylo
     send_publish(bus, subject, "", payload);
 }
 
+void bus_answer_control(struct bus *bus, const char *reply, struct bytes payload)
+{
+    send_publish(bus, reply, "", payload);
+}
+
 bool bus_is_connected(const struct bus *bus)
 {
     return atomic_load(&bus->is_connected);
@@ -759,6 +799,7 @@ static void close_connection(struct bus *bus)
     free_subscriptions(bus);
     natsSubscription_Destroy(bus->replies);
     natsSubscription_Destroy(bus->peers);
+    natsSubscription_Destroy(bus->control);
     natsConnection_Destroy(bus->nats);
 }
 

@@ -25,6 +25,7 @@
 #ifndef PARLEY_EDGE_BUS_H
 #define PARLEY_EDGE_BUS_H
 
+#include "proto/contract_control.h"
 #include "proto/contract_peer.h"
 #include <h2o.h>
 
@@ -52,6 +53,8 @@ struct bus_callbacks {
     void (*on_peer_answer)(void *user, uint64_t number, const struct contract_peer_answer *answer);
     /* Another gateway says who is in a room there. Borrowed. */
     void (*on_presence)(void *user, const struct contract_presence *presence);
+    /* A store-service tells all gateways something; borrowed. @reply: for bus_answer_control(); "": nobody waits for an answer. */
+    void (*on_control)(void *user, const struct contract_control *control, const char *reply);
     /* NATS is there (again), or broadcasts were dropped. */
     void (*on_restored)(void *user);
 };
@@ -94,6 +97,9 @@ void bus_ask_peer(struct bus *bus, const char peer[CONTRACT_GATEWAY_ID_BYTES], u
 
 /* Publishes a PeerAnswer to whoever asks with @key. Borrows @payload. */
 void bus_answer_peer(struct bus *bus, const struct contract_peer_key *key, struct bytes payload);
+
+/* Publishes a ControlReply. Borrows @payload. */
+void bus_answer_control(struct bus *bus, const char *reply, struct bytes payload);
 
 struct bus_stats {
     uint64_t reconnects;

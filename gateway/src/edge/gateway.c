@@ -200,6 +200,54 @@ static void on_presence(void *user, const struct contract_presence *presence)
     hub_on_presence(((struct gateway *)user)->hub, presence, clock_monotonic_ms());
 }
 
+static size_t revoke_all(struct hub *hub, const struct contract_control *control, uint64_t now_ms)
+{
+    size_t members = 0;
+    for (size_t i = 0; i < control->revocation_count; i++) {
+        const struct contract_revocation *one = &control->revocations[i];
+        bool is_user = one->user.len > 0;
+        members +=
+            hub_revoke(hub, is_user ? HUB_REVOKED_USER : HUB_REVOKED_TOKEN,
+                       is_user ? one->user : one->token_id, one->before_ms, one->until_ms, now_ms);
+    }
+    return members;
+}
+
+static void on_control(void *user, const struct contract_control *control, const char *reply)
+{
+    struct gateway *gateway = user;
+    uint64_t now_ms = clock_monotonic_ms();
+    uint32_t counts[CONTRACT_COUNTS_MAX];
+    size_t members = 0;
+    switch (control->type) {
+    case CONTRACT_KICK:
+        members = hub_kick(gateway->hub, control->user, control->session, control->room, now_ms);
+        break;
+    case CONTRACT_REVOKE: members = revoke_all(gateway->hub, control, now_ms); break;
+    case CONTRACT_COUNT:
+        for (size_t i = 0; i < control->room_count; i++) {
+            counts[i] = hub_member_count(gateway->hub, control->rooms[i]);
+        }
+        break;
+    }
+    if (control->type != CONTRACT_COUNT && members > 0) {
+        LOG(LOG_INFO, "members_put_out", F_INT("members", members),
+            F_STR("by", control->type == CONTRACT_KICK ? "kick" : "revocation"));
+    }
+    if (reply[0] != '\0') {
+        struct buf payload = BUF_INIT;
+        contract_encode_control_reply(
+            &payload, &(struct contract_control_reply){
+                          .gateway = bytes_of(gateway->peers.id, CONTRACT_GATEWAY_ID_BYTES),
+                          .members = (uint32_t)members,
+                          .count_count = control->room_count,
+                          .counts = counts,
+                      });
+        bus_answer_control(gateway->bus, reply, buf_bytes(&payload));
+        buf_release(&payload);
+    }
+}
+
 static void on_restored(void *user)
 {
     hub_on_bus_restored(((struct gateway *)user)->hub, clock_monotonic_ms());
@@ -517,6 +565,7 @@ static bool start_hub(struct gateway *gateway, struct buf *ret_error)
         .on_peer_request = on_peer_request,
         .on_peer_answer = on_peer_answer,
         .on_presence = on_presence,
+        .on_control = on_control,
         .on_restored = on_restored,
     };
     gateway->peers = (struct engine_peers){

@@ -212,7 +212,8 @@ static void make_room(struct hub *hub)
     } while (first != NULL);
 }
 
-static void note_revocation(struct hub *hub, enum hub_revoked what, struct bytes name,
+/* False: it is known already. */
+static bool note_revocation(struct hub *hub, enum hub_revoked what, struct bytes name,
                             uint64_t before_ms, uint64_t until_ms)
 {
     struct buf key = BUF_INIT;
@@ -225,15 +226,19 @@ static void note_revocation(struct hub *hub, enum hub_revoked what, struct bytes
         memcpy(revocation->key, key.data, key.len);
         map_add(&hub->revocations, revocation);
     }
+    bool is_new = before_ms > revocation->before_ms;
     revocation->before_ms = MAX_OF(revocation->before_ms, before_ms);
     revocation->until_ms = MAX_OF(revocation->until_ms, until_ms);
     buf_release(&key);
+    return is_new;
 }
 
 size_t hub_revoke(struct hub *hub, enum hub_revoked what, struct bytes name, uint64_t before_ms,
                   uint64_t until_ms, uint64_t now_ms)
 {
-    note_revocation(hub, what, name, before_ms, until_ms);
+    if (hub->world.admit == NULL || !note_revocation(hub, what, name, before_ms, until_ms)) {
+        return 0;
+    }
     size_t count = 0, cursor = 0;
     for (struct pass *pass; (pass = map_next(&hub->passes, &cursor)) != NULL;) {
         if (pass_is_revoked(pass)) {

@@ -579,6 +579,41 @@ void client_on_session_resumed(struct hub *hub, struct room *room,
     }
 }
 
+/* --- putting out -------------------------------------------------------------------------------------------------- */
+
+static bool is_meant(const struct member *member, struct bytes user, struct bytes session,
+                     struct bytes room)
+{
+    return (user.len == 0 || bytes_equal(user, member_username(member))) &&
+           (session.len == 0 || bytes_equal(session, member_sid(member))) &&
+           (room.len == 0 || bytes_equal(room, room_name(member->room)));
+}
+
+size_t hub_kick(struct hub *hub, struct bytes user, struct bytes session, struct bytes room,
+                uint64_t now_ms)
+{
+    ASSERT(user.len > 0 || session.len > 0);
+    /* Who leaves changes the map: first all are found. They are freed at the turn's end. */
+    struct member **members = mem_alloc((hub->sessions.count + 1) * sizeof(struct member *));
+    size_t count = 0, cursor = 0;
+    for (struct member *member; (member = map_next(&hub->sessions, &cursor)) != NULL;) {
+        if (is_meant(member, user, session, room)) {
+            members[count++] = member;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        sio_socket_disconnect(&members[i]->socket, now_ms);
+    }
+    free(members);
+    return count;
+}
+
+uint32_t hub_member_count(const struct hub *hub, struct bytes room)
+{
+    const struct room *found = map_get(&hub->rooms, room);
+    return found != NULL ? found->member_count : 0;
+}
+
 /* --- the edge's side
  * -------------------------------------------------------------------------------------------- */
 

@@ -25,6 +25,7 @@ void forward_tell(struct send *send, enum contract_moved_outcome_type type,
                             .send = send->index,
                             .id = outcome != NULL ? outcome->id : 0,
                             .duplicate = outcome != NULL && outcome->duplicate,
+                            .forbidden = outcome != NULL && outcome->forbidden,
                             .reason = reason,
                         });
 }
@@ -402,7 +403,9 @@ hub_on_forward(struct client *client, const struct contract_moved_outcome *outco
     case CONTRACT_MOVED_STORED:
         send_on_stored_elsewhere(send, outcome->id, outcome->duplicate, now_ms);
         break;
-    case CONTRACT_MOVED_REFUSED: send_on_refused_elsewhere(send, outcome->reason); break;
+    case CONTRACT_MOVED_REFUSED:
+        send_on_refused_elsewhere(send, outcome->reason, outcome->forbidden);
+        break;
     case CONTRACT_MOVED_UNAVAILABLE: send_on_unavailable_elsewhere(send); break;
     case CONTRACT_MOVED_SETTLED: break;
     }

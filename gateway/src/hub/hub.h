@@ -260,6 +260,16 @@ enum hub_revoked { HUB_REVOKED_USER = 'u', HUB_REVOKED_TOKEN = 't' };
 size_t hub_revoke(struct hub *hub, enum hub_revoked what, struct bytes name, uint64_t before_ms,
                   uint64_t until_ms, uint64_t now_ms);
 
+/*
+ * Puts out the members that fit all of @user, @session and @room that are not empty (one of the first two must not be), with a
+ * DISCONNECT: their clients do not come back by themselves. Returns how many.
+ */
+size_t hub_kick(struct hub *hub, struct bytes user, struct bytes session, struct bytes room,
+                uint64_t now_ms);
+
+/* How many members @room has here. */
+uint32_t hub_member_count(const struct hub *hub, struct bytes room);
+
 /* From the room subjects. Takes @event. */
 void hub_on_room_event(struct hub *hub, struct contract_room_event *event, uint64_t now_ms);
 

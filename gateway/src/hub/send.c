@@ -407,15 +407,16 @@ void send_submit(struct member *member, const struct chat_request *request, bool
  * ---------------------------------------------------------------------------------------------------
  */
 
-static void on_refused(struct send *send, struct bytes refusal)
+static void on_refused(struct send *send, struct bytes refusal, bool is_forbidden)
 {
     if (send->member != NULL) {
         char *why = bytes_to_string(refusal);
-        send_refuse(send->member, CHAT_INVALID_MESSAGE, why, shown_client_id(send), send->has_ack,
-                    send->ack_id);
+        send_refuse(send->member, is_forbidden ? CHAT_FORBIDDEN : CHAT_INVALID_MESSAGE, why,
+                    shown_client_id(send), send->has_ack, send->ack_id);
         free(why);
     } else if (send->forward != NULL) {
-        forward_tell(send, CONTRACT_MOVED_REFUSED, NULL, refusal);
+        forward_tell(send, CONTRACT_MOVED_REFUSED,
+                     &(struct contract_outcome){.forbidden = is_forbidden}, refusal);
     }
     send_free(send);
 }
@@ -476,9 +477,9 @@ static void on_answered(struct room *room, const struct contract_append_reply *r
             i < reply->outcome_count ? &reply->outcomes[i] : NULL;
         i++;
         if (reply->status != CONTRACT_OK || outcome == NULL) {
-            on_refused(send, reply->reason);
+            on_refused(send, reply->reason, false);
         } else if (outcome->id == 0) {
-            on_refused(send, outcome->refusal);
+            on_refused(send, outcome->refusal, outcome->forbidden);
         } else {
             on_stored(send, outcome, now_ms);
         }
@@ -609,9 +610,9 @@ void send_on_stored_elsewhere(struct send *send, uint64_t id, bool is_duplicate,
     acknowledge(send, id, is_duplicate, now_ms);
 }
 
-void send_on_refused_elsewhere(struct send *send, struct bytes reason)
+void send_on_refused_elsewhere(struct send *send, struct bytes reason, bool is_forbidden)
 {
-    on_refused(send, reason);
+    on_refused(send, reason, is_forbidden);
 }
 
 void send_on_unavailable_elsewhere(struct send *send)

@@ -63,7 +63,7 @@ struct send *send_new_elsewhere(struct member *member, const struct contract_han
 
 /* The outcomes of one that is ELSEWHERE. Each may free it. */
 void send_on_stored_elsewhere(struct send *send, uint64_t id, bool is_duplicate, uint64_t now_ms);
-void send_on_refused_elsewhere(struct send *send, struct bytes reason);
+void send_on_refused_elsewhere(struct send *send, struct bytes reason, bool is_forbidden);
 void send_on_unavailable_elsewhere(struct send *send);
 
 /* A HELD send joins its room's queue. */

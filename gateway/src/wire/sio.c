@@ -220,6 +220,22 @@ static void leave(struct sio_socket *socket, uint64_t now_ms)
     callbacks->on_disconnect(socket, now_ms);
 }
 
+void sio_socket_disconnect(struct sio_socket *socket, uint64_t now_ms)
+{
+    if (socket->state == SIO_GONE) {
+        return;
+    }
+    struct sio_client *client = socket->client;
+    struct buf *out = eio_session_begin_write(&client->eio);
+    if (out != NULL) {
+        size_t begin = ws_begin_frame(out);
+        sio_append_packet_head(out, SIO_DISCONNECT, namespace_of(socket));
+        ws_end_frame(out, begin, WS_TEXT);
+        eio_session_end_write(&client->eio);
+    }
+    leave(socket, now_ms);
+}
+
 static void on_disconnect(struct sio_client *client, const struct sio_packet *packet,
                           uint64_t now_ms)
 {

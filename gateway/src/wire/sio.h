@@ -226,6 +226,9 @@ void sio_socket_accept(struct sio_socket *socket, struct bytes sid, struct bytes
 /* Answers a CONNECTING socket with a CONNECT_ERROR; it is GONE, without on_disconnect(). */
 void sio_socket_refuse(struct sio_socket *socket, struct bytes message, struct bytes data);
 
+/* Sends a DISCONNECT, after which the client does not come back by itself; the socket is GONE, and on_disconnect() is called. */
+void sio_socket_disconnect(struct sio_socket *socket, uint64_t now_ms);
+
 /* Takes the socket from its client without a word to the peer: it is GONE, without on_disconnect(). */
 void sio_socket_detach(struct sio_socket *socket);
 
