@@ -244,10 +244,21 @@ struct api_http *api_http_new(h2o_loop_t *loop, struct api *api, const char *key
     return http;
 }
 
+/* What came when no request waited any more. */
+static void drop_answers(struct api_http *http)
+{
+    h2o_linklist_t *answers = &http->answers._messages;
+    while (!h2o_linklist_is_empty(answers)) {
+        struct waiting *waiting = CONTAINER_OF(answers->next, struct waiting, message.link);
+        h2o_linklist_unlink(&waiting->message.link);
+        waiting_free(waiting);
+    }
+}
+
 void api_http_free(struct api_http *http)
 {
     if (http != NULL) {
-        on_answers(&http->answers, &http->answers._messages);
+        drop_answers(http);
         h2o_multithread_unregister_receiver(http->queue, &http->answers);
         loop_queue_free(http->queue);
         free(http);
