@@ -30,6 +30,7 @@ struct gateway {
     const struct gateway_config *config;
     h2o_loop_t *loop;
     struct timers timers;
+    struct tls *tls;       /* NULL: the clients' port speaks plain HTTP */
     struct passes *passes; /* NULL: AUTH is none */
     struct hub *hub;
     struct bus *bus;
@@ -334,16 +335,18 @@ static void write_unready(void *user, struct buf *out)
 static void write_metrics(void *user, struct buf *out)
 {
     struct gateway *gateway = user;
-    gateway_metrics_write(out, &(struct gateway_numbers){
-                                   .hub = hub_stats(gateway->hub),
-                                   .bus = bus_stats(gateway->bus),
-                                   .engine = engine_stats(gateway->engine),
-                                   .server = server_stats(gateway->server),
-                                   .config = gateway->config,
-                                   .sockets_max = gateway->sockets_max,
-                                   .lag_us = &gateway->lag.lag_us,
-                                   .turn_cpu_us = &gateway->turn_cpu_us,
-                               });
+    gateway_metrics_write(
+        out, &(struct gateway_numbers){
+                 .hub = hub_stats(gateway->hub),
+                 .bus = bus_stats(gateway->bus),
+                 .engine = engine_stats(gateway->engine),
+                 .server = server_stats(gateway->server),
+                 .config = gateway->config,
+                 .certificate_expires_s = gateway->tls != NULL ? tls_expires_s(gateway->tls) : 0,
+                 .sockets_max = gateway->sockets_max,
+                 .lag_us = &gateway->lag.lag_us,
+                 .turn_cpu_us = &gateway->turn_cpu_us,
+             });
 }
 
 /* --- draining --------------------------------------------------------------------------------------------------- */
@@ -674,6 +677,8 @@ static bool start_servers(struct gateway *gateway, struct buf *ret_error)
         .access_log = (enum access_log_format)config->access_log,
         .body_bytes_max =
             (size_t)config->payload_bytes_max * 2, /* so that it is the engine who refuses */
+        .tls = gateway->tls,
+        .hsts_seconds = (int64_t)config->hsts_days * 24 * 60 * 60,
         .sockets_max = gateway->sockets_max,
         .count_other_sockets = count_websockets,
         .user = gateway,
@@ -693,7 +698,7 @@ static bool start_servers(struct gateway *gateway, struct buf *ret_error)
     LOG(LOG_INFO, "admin_listening", F_STR("host", config->admin_host),
         F_INT("port", admin_port(gateway->admin)));
     LOG(LOG_INFO, "listening", F_STR("host", config->host),
-        F_INT("port", server_port(gateway->server)));
+        F_INT("port", server_port(gateway->server)), F_BOOL("tls", gateway->tls != NULL));
     return true;
 }
 
@@ -708,6 +713,8 @@ struct gateway *gateway_new(const struct gateway_config *config, struct buf *ret
     lag_init(&gateway->lag, (uint64_t)config->overload_lag_ms);
     bool is_started = check_settings(config, ret_error) &&
                       raise_open_files(config->connections_max, &gateway->sockets_max, ret_error) &&
+                      tls_new(config->tls_cert_file, config->tls_key_file, &gateway->timers,
+                              &gateway->tls, ret_error) &&
                       passes_new(config, &gateway->timers, &gateway->passes, ret_error) &&
                       start_hub(gateway, ret_error) && start_engine(gateway, ret_error) &&
                       read_assets(gateway, ret_error) && start_servers(gateway, ret_error);
@@ -764,6 +771,7 @@ void gateway_free(struct gateway *gateway)
     engine_free(gateway->engine);
     hub_free(gateway->hub); /* which leaves its rooms' subjects; without a bus there are none */
     passes_free(gateway->passes);
+    tls_free(gateway->tls);
     bus_free(gateway->bus);
     assets_free(gateway->page);
     assets_free(gateway->client_bundles);

@@ -104,6 +104,9 @@ static void write_connections(struct buf *out, const struct gateway_numbers *num
     counter(out, "parley_polls_aborted_total", "Waiting GETs that their clients gave up.",
             engine->aborted_polls);
     write_refusals(out, engine);
+    gauge(out, "parley_certificate_expires_timestamp_seconds",
+          "When the certificate of TLS_CERT_FILE ends, in seconds since 1970; 0: there is none.",
+          (size_t)numbers->certificate_expires_s);
     metrics_family(out, "parley_sockets", METRIC_GAUGE,
                    "Sockets of clients that are open now, by what they speak.");
     sample(out, "parley_sockets", "kind", "http", server->sockets);

@@ -17,6 +17,7 @@ struct gateway_numbers {
     struct engine_stats engine;
     struct server_stats server;
     const struct gateway_config *config;
+    int64_t certificate_expires_s; /* since 1970; 0: no TLS */
     size_t sockets_max;
     const struct histogram *lag_us, *turn_cpu_us;
 };

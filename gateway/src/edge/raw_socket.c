@@ -1,5 +1,7 @@
 #include "raw_socket.h"
 
+#include "raw_socket_tls.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -130,6 +132,11 @@ void raw_sockets_release(struct raw_sockets *set)
 void raw_socket_open(struct raw_sockets *set, struct raw_socket *socket, h2o_socket_t *from)
 {
     *socket = (struct raw_socket){.is_open = true};
+    if (from->ssl != NULL) {
+        socket->is_tls = true;
+        socket->tls = raw_tls_open(set, socket, from);
+        return;
+    }
     keep_rest(socket, NULL, from->input->bytes, from->input->size);
     h2o_buffer_consume(&from->input, from->input->size); /* so that there is none to export */
     h2o_socket_export_t file;
@@ -142,6 +149,12 @@ void raw_socket_move(struct raw_sockets *from_set, struct raw_socket *from,
                      struct raw_sockets *to_set, struct raw_socket *to)
 {
     ASSERT(from->is_open && !to->is_open);
+    if (from->is_tls) {
+        *to = *from;
+        *from = (struct raw_socket){0};
+        raw_tls_move(to->tls, to_set, to);
+        return;
+    }
     control(from_set, EPOLL_CTL_DEL, from);
     *to = *from;
     *from = (struct raw_socket){0};
@@ -155,6 +168,10 @@ void raw_socket_move(struct raw_sockets *from_set, struct raw_socket *from,
 void raw_socket_start(struct raw_sockets *set, struct raw_socket *socket)
 {
     socket->is_reading = true;
+    if (socket->is_tls) {
+        raw_tls_start(socket->tls);
+        return;
+    }
     if (socket->unread != NULL) {
         hand(set, socket, NULL, 0);
     }
@@ -171,8 +188,12 @@ void raw_socket_stop(struct raw_socket *socket)
 void raw_socket_close(struct raw_socket *socket)
 {
     if (socket->is_open) {
-        free_unread(socket->unread);
-        close(socket->fd);
+        if (socket->is_tls) {
+            raw_tls_close(socket->tls);
+        } else {
+            free_unread(socket->unread);
+            close(socket->fd);
+        }
         *socket = (struct raw_socket){0};
     }
 }
@@ -191,6 +212,9 @@ static ssize_t send_pieces(int fd, struct iovec *pieces, size_t count)
 enum raw_write raw_socket_write(struct raw_socket *socket, struct iovec *pieces, size_t count,
                                 size_t *ret_written)
 {
+    if (socket->is_tls) {
+        return raw_tls_write(socket->tls, pieces, count, ret_written);
+    }
     size_t bytes = 0;
     for (size_t i = 0; i < count; i++) {
         bytes += pieces[i].iov_len;
@@ -209,11 +233,15 @@ enum raw_write raw_socket_write(struct raw_socket *socket, struct iovec *pieces,
 
 bool raw_socket_end_writing(struct raw_socket *socket)
 {
-    return shutdown(socket->fd, SHUT_WR) == 0;
+    return socket->is_tls ? raw_tls_end_writing(socket->tls) : shutdown(socket->fd, SHUT_WR) == 0;
 }
 
 void raw_socket_discard_unsent(struct raw_socket *socket)
 {
+    if (socket->is_tls) {
+        raw_tls_discard_unsent(socket->tls);
+        return;
+    }
     struct linger reset = {.l_onoff = 1, .l_linger = 0};
     setsockopt(socket->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 }

@@ -6,6 +6,8 @@
  * costs no system call; the set itself is one file of the loop. They are read into one buffer, which the set has; a socket
  * has one of its own only while it holds the beginning of something.
  *
+ * One that came over TLS stays libh2o's: raw_socket_tls.h.
+ *
  *   raw_socket_open() ──▶ STOPPED ──── raw_socket_start() ────▶ READING ──▶ raw_socket_close()
  *                            ◀──────── raw_socket_stop() ────────┘
  *
@@ -28,6 +30,7 @@ enum {
 };
 
 struct raw_socket;
+struct raw_tls;
 
 struct raw_socket_callbacks {
     /* Takes what it can of the @len bytes, and may change them; returns how many. The rest comes again with more behind. */
@@ -40,9 +43,13 @@ struct raw_socket_callbacks {
 
 /* Embedded in what it belongs to. Zeroed, it is not open. */
 struct raw_socket {
-    struct buf *unread; /* NULL: nothing */
-    int fd;
-    bool is_open;
+    union {
+        struct buf *unread;  /* NULL: nothing */
+        struct raw_tls *tls; /* is_tls */
+    };
+    int fd; /* unless is_tls */
+    bool is_open : 1;
+    bool is_tls : 1;
     bool is_reading;
     bool is_blocked; /* the last write was, and on_writable() was not called yet */
 };
@@ -62,7 +69,7 @@ void raw_sockets_init(struct raw_sockets *set, h2o_loop_t *loop,
                       const struct raw_socket_callbacks *callbacks);
 void raw_sockets_release(struct raw_sockets *set);
 
-/* Takes the file of @from, and what that has read; @from is no more. @socket is STOPPED. */
+/* Takes @from, its file or all of it, and what that has read; @from is no more the caller's. @socket is STOPPED. */
 void raw_socket_open(struct raw_sockets *set, struct raw_socket *socket, h2o_socket_t *from);
 
 /*
@@ -81,7 +88,7 @@ enum raw_write {
     RAW_WRITE_FAILED,  /* nothing will ever go */
 };
 
-/* Sends @count pieces; *@ret_written says how many bytes the kernel took, unless RAW_WRITE_FAILED. */
+/* Sends @count pieces; *@ret_written says how many bytes the kernel (or TLS) took, unless RAW_WRITE_FAILED. */
 MUST_USE enum raw_write raw_socket_write(struct raw_socket *socket, struct iovec *pieces,
                                          size_t count, size_t *ret_written);
 

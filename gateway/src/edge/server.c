@@ -3,10 +3,11 @@
 #include "base/http_connections.h"
 #include "base/listener.h"
 #include "http.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
-    REQUEST_TIMEOUT_MS = 10000, /* for a request's head, and between requests */
+    REQUEST_TIMEOUT_MS = 10000, /* for a TLS handshake, a request's head, and between requests */
 };
 
 struct server {
@@ -19,6 +20,7 @@ struct server {
     h2o_socket_t *listener;
     int port;
     bool is_ending;
+    char hsts[48]; /* "": none */
     size_t requests;
     uint64_t sockets_refused;
     uint64_t accepts_paced;
@@ -62,8 +64,14 @@ static int on_request(h2o_handler_t *super, h2o_req_t *req)
 /* When an answer begins, which may be long after its request came. */
 static void on_answer(h2o_filter_t *super, h2o_req_t *req, h2o_ostream_t **slot)
 {
-    if (((struct filter *)super)->server->is_ending) {
+    const struct server *server = ((struct filter *)super)->server;
+    if (server->is_ending) {
         req->http1_is_persistent = 0; /* says "connection: close", and closes */
+    }
+    if (server->hsts[0] != '\0') {
+        h2o_add_header_by_str(&req->pool, &req->res.headers,
+                              H2O_STRLIT("strict-transport-security"), 0, NULL, server->hsts,
+                              strlen(server->hsts));
     }
     h2o_setup_next_ostream(req, slot);
 }
@@ -82,6 +90,7 @@ static size_t accept_some(struct server *server, size_t count)
             server->sockets_refused++;
             h2o_socket_close(socket);
         } else {
+            server->accept.ssl_ctx = settings->tls != NULL ? tls_context(settings->tls) : NULL;
             http_connections_accept(&server->connections, &server->accept, socket);
         }
     }
@@ -106,6 +115,7 @@ static void init_http(struct server *server, h2o_loop_t *loop, const struct serv
     config->server_name = h2o_iovec_init(H2O_STRLIT("parley"));
     config->max_request_entity_size = server->settings.body_bytes_max;
     config->http1.req_timeout = REQUEST_TIMEOUT_MS;
+    config->handshake_timeout = REQUEST_TIMEOUT_MS;
     config->http1.upgrade_to_http2 = 0;
     server->hosts[0] =
         h2o_config_register_host(config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
@@ -140,6 +150,10 @@ struct server *server_new(h2o_loop_t *loop, const struct server_settings *settin
     struct server *server = mem_alloc_zeroed(sizeof(*server));
     server->settings = *settings;
     server->port = port;
+    if (settings->tls != NULL && settings->hsts_seconds > 0) {
+        snprintf(server->hsts, sizeof(server->hsts), "max-age=%lld",
+                 (long long)settings->hsts_seconds);
+    }
     init_http(server, loop, routes, route_count);
     server->listener = h2o_evloop_socket_create(loop, fd, H2O_SOCKET_FLAG_DONT_READ);
     server->listener->data = server;

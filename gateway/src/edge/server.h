@@ -9,6 +9,7 @@
 
 #include "access_log.h"
 #include "base/bytes.h"
+#include "tls.h"
 
 enum {
     /* Of those who come at the same moment, so many are let in by one turn of the loop; the others wait in the kernel's
@@ -28,6 +29,8 @@ struct server_settings {
     const char *host;
     int port; /* 0: any free one */
     enum access_log_format access_log;
+    struct tls *tls;       /* NULL: plain HTTP. Kept by reference */
+    int64_t hsts_seconds;  /* of Strict-Transport-Security (RFC 6797), with TLS; 0: none */
     size_t body_bytes_max; /* of a request; libh2o answers more with 413 */
     /*
      * Sockets of clients, those that the routes took over by an upgrade included (`count_other_sockets`, with `user`): what
