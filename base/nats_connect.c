@@ -82,9 +82,96 @@ static natsStatus set_options(natsOptions *options, const char **servers, int se
     return status;
 }
 
-natsOptions *nats_options_new(const char *urls, const char *name, struct buf *ret_error)
+/* Of the first of @servers, which is_server_url() took. Appends a NUL. */
+static void write_host(const char *server, struct buf *out)
 {
-    char *copy = mem_copy_string(urls, strlen(urls));
+    const char *scheme_end = strstr(server, "://");
+    const char *begin = scheme_end != NULL ? scheme_end + 3 : server;
+    const char *credentials_end = strrchr(begin, '@');
+    begin = credentials_end != NULL ? credentials_end + 1 : begin;
+    size_t len = *begin == '[' ? strcspn(++begin, "]") : strcspn(begin, ":");
+    buf_append(out, begin, len);
+    buf_append_char(out, '\0');
+}
+
+static bool is_set(const char *setting)
+{
+    return setting[0] != '\0';
+}
+
+/* Settings that are sound alone and make no sense together. NULL: they do. */
+static const char *wrong_settings(const struct nats_settings *settings)
+{
+    int ways =
+        is_set(settings->user) + is_set(settings->token) + is_set(settings->credentials_file);
+    if (ways > 1) {
+        return "NATS_USER, NATS_TOKEN and NATS_CREDENTIALS_FILE exclude each other: set one of "
+               "them";
+    }
+    if (is_set(settings->password) != is_set(settings->user)) {
+        return "NATS_USER and NATS_PASSWORD belong together: set both, or none";
+    }
+    if (is_set(settings->tls_cert_file) != is_set(settings->tls_key_file)) {
+        return "NATS_TLS_CERT_FILE and NATS_TLS_KEY_FILE belong together: set both, or none";
+    }
+    return NULL;
+}
+
+static bool set_file_option(natsStatus status, const char *setting, const char *path,
+                            struct buf *ret_error)
+{
+    if (status != NATS_OK) {
+        buf_append_format(ret_error,
+                          "%s is %s, which cannot be used: it has to be a file that can be "
+                          "read, in PEM",
+                          setting, path);
+    }
+    return status == NATS_OK;
+}
+
+/* Who we are, and TLS. */
+static bool set_security(natsOptions *options, const struct nats_settings *settings,
+                         const char *server, struct buf *ret_error)
+{
+    natsStatus status = NATS_OK;
+    if (is_set(settings->user)) {
+        status = natsOptions_SetUserInfo(options, settings->user, settings->password);
+    } else if (is_set(settings->token)) {
+        status = natsOptions_SetToken(options, settings->token);
+    } else if (is_set(settings->credentials_file) &&
+               !set_file_option(natsOptions_SetUserCredentialsFromFiles(
+                                    options, settings->credentials_file, NULL),
+                                "NATS_CREDENTIALS_FILE", settings->credentials_file, ret_error)) {
+        return false;
+    }
+    bool is_secure = is_set(settings->tls_ca_file) || is_set(settings->tls_cert_file) ||
+                     strstr(settings->urls, "tls://") != NULL;
+    if (status == NATS_OK && is_secure) {
+        struct buf host = BUF_INIT;
+        write_host(server, &host);
+        status = natsOptions_SetSecure(options, true);
+        status = status == NATS_OK ? natsOptions_SetExpectedHostname(options, host.data) : status;
+        buf_release(&host);
+    }
+    ASSERT(status == NATS_OK); /* there is nothing to go wrong but memory */
+    return (!is_set(settings->tls_ca_file) ||
+            set_file_option(natsOptions_LoadCATrustedCertificates(options, settings->tls_ca_file),
+                            "NATS_TLS_CA_FILE", settings->tls_ca_file, ret_error)) &&
+           (!is_set(settings->tls_cert_file) ||
+            set_file_option(natsOptions_LoadCertificatesChain(options, settings->tls_cert_file,
+                                                              settings->tls_key_file),
+                            "NATS_TLS_CERT_FILE", settings->tls_cert_file, ret_error));
+}
+
+natsOptions *nats_options_new(const struct nats_settings *settings, const char *name,
+                              struct buf *ret_error)
+{
+    const char *wrong = wrong_settings(settings);
+    if (wrong != NULL) {
+        buf_append_bytes(ret_error, bytes_of_string(wrong));
+        return NULL;
+    }
+    char *copy = mem_copy_string(settings->urls, strlen(settings->urls));
     const char *servers[SERVERS_MAX];
     int count = split(copy, servers);
     natsOptions *options = NULL;
@@ -92,15 +179,20 @@ natsOptions *nats_options_new(const char *urls, const char *name, struct buf *re
     if (status == NATS_OK) {
         status = set_options(options, servers, count, name);
     }
-    if (status != NATS_OK) {
+    bool is_well = status == NATS_OK;
+    if (!is_well) {
         buf_append_bytes(
             ret_error,
             BYTES("NATS_URL does not say where NATS is: write it as nats://host:4222, several "
                   "separated by commas (at most 16)."));
-        natsOptions_Destroy(options);
-        options = NULL;
+    } else {
+        is_well = set_security(options, settings, servers[0], ret_error);
     }
     free(copy);
+    if (!is_well) {
+        natsOptions_Destroy(options);
+        return NULL;
+    }
     return options;
 }
 

@@ -12,12 +12,43 @@
 #include "bytes.h"
 #include <nats/nats.h>
 
+/* Where NATS is, and who we are there: nats_settings.def. Empty strings are not set. Borrows all. */
+struct nats_settings {
+    const char *urls; /* nats://host:4222, or tls://…, several separated by commas */
+    const char *user, *password, *token, *credentials_file;
+    const char *tls_ca_file, *tls_cert_file, *tls_key_file;
+};
+
+/* Of a struct that nats_settings.def is part of. */
+#define NATS_SETTINGS_OF(config)                             \
+    ((struct nats_settings){                                 \
+        .urls = (config)->nats_url,                          \
+        .user = (config)->nats_user,                         \
+        .password = (config)->nats_password,                 \
+        .token = (config)->nats_token,                       \
+        .credentials_file = (config)->nats_credentials_file, \
+        .tls_ca_file = (config)->nats_tls_ca_file,           \
+        .tls_cert_file = (config)->nats_tls_cert_file,       \
+        .tls_key_file = (config)->nats_tls_key_file,         \
+    })
+
+/* A NATS that asks nobody who they are. */
+#define NATS_SETTINGS_OPEN(url)                     \
+    ((struct nats_settings){.urls = (url),          \
+                            .user = "",             \
+                            .password = "",         \
+                            .token = "",            \
+                            .credentials_file = "", \
+                            .tls_ca_file = "",      \
+                            .tls_cert_file = "",    \
+                            .tls_key_file = ""})
+
 /*
- * Options for the servers of @urls (the setting NATS_URL: nats://host:4222, several separated by commas), for a
- * connection that is called @name. The caller adds its callbacks, and natsOptions_Destroy()s. Returns NULL with a
- * sentence in @ret_error when @urls are no such thing.
+ * Options for a connection that is called @name. The caller adds its callbacks, and natsOptions_Destroy()s. Returns NULL with a
+ * sentence in @ret_error, which names the setting, when that can never work.
  */
-MUST_USE natsOptions *nats_options_new(const char *urls, const char *name, struct buf *ret_error);
+MUST_USE natsOptions *nats_options_new(const struct nats_settings *settings, const char *name,
+                                       struct buf *ret_error);
 
 enum {
     NATS_RETRY_MS = 250,

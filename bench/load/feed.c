@@ -75,7 +75,7 @@ static void on_query(natsConnection *nats, natsSubscription *subscription, natsM
 
 struct feed *feed_new(const char *url, const char *room_prefix, struct buf *ret_error)
 {
-    natsOptions *options = nats_options_new(url, "parley-load", ret_error);
+    natsOptions *options = nats_options_new(&NATS_SETTINGS_OPEN(url), "parley-load", ret_error);
     if (options == NULL) {
         return NULL;
     }

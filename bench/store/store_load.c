@@ -212,7 +212,8 @@ static void on_answer(natsConnection *nats, natsSubscription *subscription, nats
 static bool open_gateway(struct gateway *gateway)
 {
     struct buf error = BUF_INIT;
-    natsOptions *nats = nats_options_new(options.nats_url, "parley-store-load", &error);
+    natsOptions *nats =
+        nats_options_new(&NATS_SETTINGS_OPEN(options.nats_url), "parley-store-load", &error);
     char random[PREFIX_BYTES + 1] = {0}, subject[80];
     random_id(random, PREFIX_BYTES);
     snprintf(gateway->inbox, sizeof(gateway->inbox), "_INBOX.bench.%s", random);

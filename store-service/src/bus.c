@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/nats_connect.h"
 #include "limits.h"
 #include "proto/contract_control.h"
 
@@ -230,10 +229,10 @@ static void *run_connector(void *user)
     return NULL;
 }
 
-struct bus *bus_new(const char *url, const struct bus_callbacks *callbacks, struct stats *stats,
-                    struct buf *ret_error)
+struct bus *bus_new(const struct nats_settings *nats, const struct bus_callbacks *callbacks,
+                    struct stats *stats, struct buf *ret_error)
 {
-    natsOptions *options = nats_options_new(url, "parley-store", ret_error);
+    natsOptions *options = nats_options_new(nats, "parley-store", ret_error);
     if (options == NULL) {
         return NULL;
     }
@@ -244,7 +243,7 @@ struct bus *bus_new(const char *url, const struct bus_callbacks *callbacks, stru
     sem_init(&bus->ended_subscriptions, 0, 0);
     sem_init(&bus->lost_or_closing, 0, 0);
     pthread_mutex_init(&bus->mutex, NULL);
-    nats_url_write_public(url, &bus->public_url);
+    nats_url_write_public(nats->urls, &bus->public_url);
     ASSERT(set_callbacks(options, bus) == NATS_OK);
     ASSERT(pthread_create(&bus->connector, NULL, run_connector, bus) == 0);
     return bus;

@@ -10,6 +10,7 @@
 #ifndef PARLEY_STORE_BUS_H
 #define PARLEY_STORE_BUS_H
 
+#include "base/nats_connect.h"
 #include "config.h"
 #include "queue.h"
 #include "stats.h"
@@ -38,11 +39,12 @@ struct bus_callbacks {
 };
 
 /*
- * Begins to connect to @url (servers, separated by commas) and returns at once. Returns NULL, with a sentence in
- * @ret_error that names NATS_URL, when @url can never lead to one. Keeps @callbacks by value, @stats by reference.
+ * Begins to connect to @nats and returns at once. Returns NULL, with a sentence in @ret_error that names the setting, when that can
+ * never work. Keeps @callbacks by value, @stats by reference.
  */
-MUST_USE struct bus *bus_new(const char *url, const struct bus_callbacks *callbacks,
-                             struct stats *stats, struct buf *ret_error);
+MUST_USE struct bus *bus_new(const struct nats_settings *nats,
+                             const struct bus_callbacks *callbacks, struct stats *stats,
+                             struct buf *ret_error);
 
 /* Enters the queue group for the shards of @range, once NATS is there. Returns false when NATS fails, with a sentence in @ret_error. */
 MUST_USE bool bus_receive(struct bus *bus, struct shard_range range, struct buf *ret_error);

@@ -194,7 +194,8 @@ struct store *store_new(const struct store_config *config, const struct lane_eve
     }
     struct bus_callbacks callbacks = {
         .on_request = on_request, .on_connected = on_connected, .user = store};
-    store->bus = bus_new(config->nats_url, &callbacks, &store->stats, ret_error);
+    struct nats_settings nats = NATS_SETTINGS_OF(config);
+    store->bus = bus_new(&nats, &callbacks, &store->stats, ret_error);
     if (store->bus == NULL) {
         store_free(store);
         return NULL;

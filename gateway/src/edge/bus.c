@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/map.h"
-#include "base/nats_connect.h"
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -756,10 +755,10 @@ static natsStatus set_callbacks(natsOptions *options, struct bus *bus)
     return status;
 }
 
-struct bus *bus_new(h2o_loop_t *loop, const char *urls, struct bytes gateway_id,
+struct bus *bus_new(h2o_loop_t *loop, const struct nats_settings *nats, struct bytes gateway_id,
                     const struct bus_callbacks *callbacks, struct buf *ret_error)
 {
-    natsOptions *options = nats_options_new(urls, "parley-gateway", ret_error);
+    natsOptions *options = nats_options_new(nats, "parley-gateway", ret_error);
     if (options == NULL) {
         return NULL;
     }

@@ -25,6 +25,7 @@
 #ifndef PARLEY_EDGE_BUS_H
 #define PARLEY_EDGE_BUS_H
 
+#include "base/nats_connect.h"
 #include "proto/contract_control.h"
 #include "proto/contract_peer.h"
 #include <h2o.h>
@@ -60,11 +61,12 @@ struct bus_callbacks {
 };
 
 /*
- * Starts to connect to @urls (separated by commas); does not wait for it. Returns NULL with a sentence that names
- * NATS_URL in @ret_error when they can never work.
+ * Starts to connect to @nats; does not wait for it. Returns NULL with a sentence that names the setting in @ret_error when that
+ * can never work.
  */
-MUST_USE struct bus *bus_new(h2o_loop_t *loop, const char *urls, struct bytes gateway_id,
-                             const struct bus_callbacks *callbacks, struct buf *ret_error);
+MUST_USE struct bus *bus_new(h2o_loop_t *loop, const struct nats_settings *nats,
+                             struct bytes gateway_id, const struct bus_callbacks *callbacks,
+                             struct buf *ret_error);
 
 /* Closes the connection, ends the thread and frees. Accepts NULL. */
 void bus_free(struct bus *bus);

@@ -581,7 +581,8 @@ static bool start_hub(struct gateway *gateway, struct buf *ret_error)
     };
     memcpy(gateway->peers.id, settings.gateway_id, CONTRACT_GATEWAY_ID_BYTES);
     struct bytes id = bytes_of(settings.gateway_id, HUB_GATEWAY_ID_BYTES);
-    gateway->bus = bus_new(gateway->loop, gateway->config->nats_url, id, &callbacks, ret_error);
+    struct nats_settings nats = NATS_SETTINGS_OF(gateway->config);
+    gateway->bus = bus_new(gateway->loop, &nats, id, &callbacks, ret_error);
     if (gateway->bus != NULL) {
         LOG(LOG_INFO, "starting", F_BYTES("gateway", id));
     }

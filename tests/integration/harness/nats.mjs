@@ -10,9 +10,18 @@ export class Nats {
     /** @type {Door} */
     door;
     #port = null;
+    #options = [];
+    #env = {};
 
-    static async start() {
+    /**
+     * @param {object} [wishes]
+     * @param {string[]} [wishes.options] more arguments for nats-server, at each start
+     * @param {Record<string, string>} [wishes.env] of its environment
+     */
+    static async start({ options = [], env = {} } = {}) {
         const nats = new Nats();
+        nats.#options = options;
+        nats.#env = env;
         nats.door = await Door.open(() => nats.#port);
         await nats.start();
         return nats;
@@ -23,8 +32,8 @@ export class Nats {
     }
 
     /** @param {string[]} [options] more arguments for nats-server */
-    async start(options = []) {
-        this.child = new Child('nats', 'nats-server', ['-a', '127.0.0.1', '-p', '-1', ...options]);
+    async start(options = this.#options) {
+        this.child = new Child('nats', 'nats-server', ['-a', '127.0.0.1', '-p', '-1', ...options], { env: this.#env });
         const listening = await this.child.line(/Listening for client connections on 127\.0\.0\.1:(\d+)/);
         this.#port = Number(listening[1]);
         await this.child.line(/Server is ready/);

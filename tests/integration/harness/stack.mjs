@@ -47,15 +47,17 @@ export class Stack {
      * @param {number} [shape.stores]
      * @param {Record<string, string>} [shape.gatewayEnv] settings of every gateway
      * @param {Record<string, string>} [shape.storeEnv] settings of every store-service
+     * @param {Parameters<Nats['start']>[0]} [shape.nats] how NATS is started
+     * @param {string} [shape.natsHost] by which services know its host, the loopback
      * @param {boolean} [shape.haproxy] whether to start one
      * @param {string} [shape.binDir] where the programs are, if not those of this checkout
      */
-    async start({ gateways = 2, stores = 1, gatewayEnv = {}, storeEnv = {}, haproxy = false, binDir } = {}) {
+    async start({ gateways = 2, stores = 1, gatewayEnv = {}, storeEnv = {}, nats = {}, natsHost = '127.0.0.1', haproxy = false, binDir } = {}) {
         runningStacks.add(this);
         await sweep();
         this.#folder = await mkdtemp(path.join(tmpdir(), `${FOLDER_PREFIX}${process.pid}-`));
-        [this.postgres, this.nats] = await Promise.all([Postgres.start(this.#folder), Nats.start()]);
-        const settings = { NATS_URL: this.nats.url, LOG_LEVEL: process.env.PARLEY_TEST_LOG_LEVEL ?? 'info' };
+        [this.postgres, this.nats] = await Promise.all([Postgres.start(this.#folder), Nats.start(nats)]);
+        const settings = { NATS_URL: this.nats.url.replace('127.0.0.1', natsHost), LOG_LEVEL: process.env.PARLEY_TEST_LOG_LEVEL ?? 'info' };
         const shared = { ...settings, SESSION_KEYS: `test:${randomBytes(32).toString('hex')}` };
         for (let i = 0; i < stores; i++)
             this.stores.push(new Store(`store-${i}`, { ...settings, DATABASE_URL: this.postgres.url, ...storeEnv }));
