@@ -1,7 +1,7 @@
 # Everything that one does with a checkout. The recipes are in scripts/; each does its own set-up.
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test chaos storm-test rolling-test k8s-test pictures check bench bench-quick bench-scale bench-instructions build images compose compose-test docs clean
+.PHONY: help run dev test chaos storm-test attack-test rolling-test k8s-test pictures fuzz sbom check bench bench-quick bench-scale bench-instructions build images compose compose-test docs clean
 
 # Recipes may only use what a fresh Debian has.
 SHELL := /bin/bash
@@ -30,6 +30,11 @@ storm-test: ## 15,000 clients of a killed gateway come back at once, and nobody 
 	@scripts/build release
 	@PARLEY_TEST_STORM=15000 node --test tests/integration/storm.test.mjs
 
+attack-test: ## 1,000 attackers of all kinds at once, and 200 people who go on talking
+	@scripts/setup run test
+	@scripts/build release
+	@PARLEY_TEST_ATTACKERS=1000 node --test --test-reporter=spec tests/integration/attack.test.mjs
+
 rolling-test: ## rolls from the last release to this checkout and back, while people talk
 	@scripts/setup run
 	@scripts/build release parley-gateway parley-store
@@ -44,6 +49,15 @@ pictures: ## the pictures of the page in docs/images, made anew
 	@scripts/setup run test
 	@scripts/build release parley-gateway parley-store
 	@PARLEY_PICTURES=docs/images node --test tests/integration/page_pictures.test.mjs
+
+fuzz: ## every parser, and whole connections, under libFuzzer: SECONDS=600 for each
+	@scripts/setup run fuzz
+	@scripts/fuzz $(or $(SECONDS),600)
+
+sbom: ## a bill of materials of what the programs and the page are made of, in build/sbom.spdx.json
+	@scripts/setup run
+	@scripts/build release parley-gateway parley-store
+	@scripts/sbom build/sbom.spdx.json
 
 check: ## format, clang-tidy, direction of includes, scripts, YAML, Kubernetes manifests, generated pages
 	@scripts/setup run check
