@@ -2,6 +2,7 @@
  * TLS in the gateway: all of Socket.IO over it, certificates that change, and what is refused.
  */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, renameSync, copyFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
@@ -119,6 +120,26 @@ promise('a_handshake_and_frames_byte_by_byte_are_understood', { of: stack }, asy
     const closed = new Promise((resolve) => socket.on('end', resolve));
     socket.write(frame({ opcode: 8, payload: Buffer.from([0x03, 0xe8]) }));
     await closed;
+});
+
+promise('a_WebSocket_that_closes_says_goodbye_in_TLS_too', { of: stack }, async () => {
+    const { port } = stack.gateways[0];
+    const client = spawn('openssl', ['s_client', '-quiet', '-verify_return_error', '-CAfile', authority.certFile, '-connect', `127.0.0.1:${port}`]);
+    let heard = '';
+    let complaints = '';
+    client.stdout.on('data', (data) => (heard += data.toString('latin1')));
+    client.stderr.on('data', (data) => (complaints += data));
+    client.stdin.on('error', () => {});
+    const ended = new Promise((resolve) => client.on('close', resolve));
+    client.stdin.write(
+        ['GET /socket.io/?EIO=4&transport=websocket HTTP/1.1', `Host: 127.0.0.1:${port}`, 'Connection: Upgrade', 'Upgrade: websocket',
+            'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', '', ''].join('\r\n'),
+    );
+    await eventually(() => heard.includes('"sid"'), 'the open packet');
+    client.stdin.write(frame({ opcode: 8, payload: Buffer.from([0x03, 0xe8]) }));
+    assert.equal(await ended, 0);
+    assert.doesNotMatch(complaints, /unexpected eof/);
+    assert.match(heard, /\x88\x02\x03\xe8/, 'the close frame');
 });
 
 promise('a_client_that_goes_without_a_word_is_noticed', { of: stack }, async (t) => {
