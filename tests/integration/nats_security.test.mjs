@@ -10,6 +10,7 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
 import { Authority } from './harness/certificates.mjs';
+import { natsAccount } from './harness/nats_accounts.mjs';
 import { Gateway, ROOT } from './harness/parley.mjs';
 import { range, someoneIn } from './harness/person.mjs';
 import { promise } from './harness/promise.mjs';
@@ -80,6 +81,30 @@ for (const [what, of] of [
         await people[0].left();
         for (const { child } of [...of.gateways, ...of.stores])
             assert.deepEqual(child.lines.filter(({ text }) => /event=nats_error|Permissions/.test(text)), [], 'no right is missing');
+    });
+
+const TOKEN = 'who-says-this-comes-in';
+const byToken = { NATS_TOKEN_FILE: file('token', `${TOKEN}\n`) };
+const tokens = ownStack({ gateways: 1, nats: { options: ['--auth', TOKEN] }, gatewayEnv: byToken, storeEnv: byToken });
+
+const account = natsAccount();
+const byCredentials = { NATS_CREDENTIALS_FILE: file('user.creds', account.credentials) };
+const credentials = ownStack({ gateways: 1, nats: { options: ['-c', file('operator.conf', account.config)] }, gatewayEnv: byCredentials, storeEnv: byCredentials });
+
+for (const [what, of] of [
+    ['a_token', tokens],
+    ['credentials', credentials],
+])
+    promise(`services_with_${what}_come_to_a_NATS_that_asks_for_them_and_come_back`, { of }, async (t) => {
+        const anna = await someoneIn(t, of.urls[0], { room: freshRoom() });
+        assert.equal((await anna.say('hello')).status, 'ok');
+        await of.nats.kill();
+        await of.nats.start();
+        assert.equal((await anna.say('hello again')).status, 'ok');
+        const stranger = of.adopt(new Gateway('stranger', { NATS_URL: of.nats.url }));
+        await stranger.launch();
+        await stranger.child.line(/event=nats_not_there_yet .*Authentication/);
+        await stranger.stop();
     });
 
 /** Speaks NATS's own protocol as a user. Resolves to what the server says to these lines, behind a PING. */

@@ -55,6 +55,29 @@ promise('secrets_from_files_work_and_are_told_to_nobody', { of: stack }, async (
     for (const text of told) assert.ok(!text.includes(MARK) && !text.includes(token.split('.')[2]), text.slice(0, 200));
 });
 
+promise('passwords_in_addresses_are_told_to_nobody_while_they_work_and_when_they_do_not', { of: stack }, async () => {
+    const { host } = new URL(stack.nats.url);
+    const database = stack.postgres.url.replace('parley@', `parley:${MARK}@`);
+    const nowhere = `postgresql://parley:${MARK}@127.0.0.1:1/parley`;
+    const env = { NATS_URL: `nats://user:${MARK}@${host}`, LOG_LEVEL: 'debug' };
+    const away = { NATS_URL: `nats://user:${MARK}@127.0.0.1:1`, LOG_LEVEL: 'debug' };
+    for (const [program, line] of [
+        [new Gateway('gateway-here', env), /event=nats_connected/],
+        [new Gateway('gateway-away', away), /event=nats_not_there_yet/],
+        [new Store('store-here', { ...env, DATABASE_URL: database }), /event=nats_connected/],
+        [new Store('store-away', { ...away, DATABASE_URL: nowhere }), /event=nats_not_there_yet/],
+        [new Store('store-without-database', { ...env, DATABASE_URL: nowhere }), /event=postgres_unreachable/],
+    ]) {
+        stack.adopt(program);
+        await program.launch();
+        await program.child.line(line);
+        const { stdout } = await promisify(execFile)('ps', ['-ww', '-o', 'args=', '-p', `${program.child.pid}`]);
+        const told = [stdout, await program.metrics()];
+        await program.stop();
+        for (const text of [...told, JSON.stringify(program.child.lines)]) assert.ok(!text.includes(MARK), text.slice(0, 200));
+    }
+});
+
 for (const [what, Program, env, setting] of [
     ['session_keys', Gateway, { SESSION_KEYS: `k:${MARK}` }, /SESSION_KEYS/],
     ['a_token_secret', Gateway, { AUTH: 'jwt', JWT_SECRET: MARK }, /JWT_SECRET/],

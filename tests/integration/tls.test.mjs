@@ -2,9 +2,11 @@
  * TLS in the gateway: all of Socket.IO over it, certificates that change, and what is refused.
  */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, renameSync, copyFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after } from 'node:test';
@@ -120,6 +122,26 @@ promise('a_handshake_and_frames_byte_by_byte_are_understood', { of: stack }, asy
     await closed;
 });
 
+promise('a_WebSocket_that_closes_says_goodbye_in_TLS_too', { of: stack }, async () => {
+    const { port } = stack.gateways[0];
+    const client = spawn('openssl', ['s_client', '-quiet', '-verify_return_error', '-CAfile', authority.certFile, '-connect', `127.0.0.1:${port}`]);
+    let heard = '';
+    let complaints = '';
+    client.stdout.on('data', (data) => (heard += data.toString('latin1')));
+    client.stderr.on('data', (data) => (complaints += data));
+    client.stdin.on('error', () => {});
+    const ended = new Promise((resolve) => client.on('close', resolve));
+    client.stdin.write(
+        ['GET /socket.io/?EIO=4&transport=websocket HTTP/1.1', `Host: 127.0.0.1:${port}`, 'Connection: Upgrade', 'Upgrade: websocket',
+            'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', '', ''].join('\r\n'),
+    );
+    await eventually(() => heard.includes('"sid"'), 'the open packet');
+    client.stdin.write(frame({ opcode: 8, payload: Buffer.from([0x03, 0xe8]) }));
+    assert.equal(await ended, 0);
+    assert.doesNotMatch(complaints, /unexpected eof/);
+    assert.match(heard, /\x88\x02\x03\xe8/, 'the close frame');
+});
+
 promise('a_client_that_goes_without_a_word_is_noticed', { of: stack }, async (t) => {
     const room = freshRoom();
     const anna = await someoneIn(t, secure(stack.urls[0]), { room, auth: { presence: true, username: 'anna' }, options: over(['websocket']) });
@@ -168,6 +190,51 @@ promise('who_speaks_plain_HTTP_to_it_or_nonsense_is_hung_up_on_and_harms_nobody'
         { code: /ECONNRESET|HPE_INVALID|EPIPE/ },
     );
     assert.equal((await anna.say('still here')).status, 'ok');
+});
+
+promise('a_handshake_that_never_ends_counts_as_a_connection_and_has_10_s', { of: stack }, async (t) => {
+    const gateway = stack.gateways[0];
+    const open = async () => Number((await gateway.metrics()).match(/^parley_sockets\{kind="http"\} (\d+)$/m)[1]);
+    await eventually(async () => (await open()) === 0, 'nobody to be there');
+    const began = Date.now();
+    const closings = [[], [0x16], [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00]].map((bytes) => {
+        const socket = net.connect({ port: gateway.port, host: '127.0.0.1' }, () => socket.write(Buffer.from(bytes)));
+        t.after(() => socket.destroy());
+        socket.resume();
+        return new Promise((resolve) => socket.on('error', () => {}).on('close', resolve));
+    });
+    await eventually(async () => (await open()) === closings.length, 'them to count');
+    await Promise.all(closings);
+    assert.ok(Date.now() - began > 9_000, 'they had their time');
+    await eventually(async () => (await open()) === 0, 'them to be forgotten');
+});
+
+promise('a_forged_record_closes_its_own_connection_and_no_other', { of: stack }, async (t) => {
+    const room = freshRoom();
+    const { port } = stack.gateways[0];
+    // What anna writes arrives a byte at a time, so that the gateway always reads the beginnings of records.
+    const pieces = net.createServer((client) => {
+        const server = net.connect({ port, host: '127.0.0.1', noDelay: true });
+        let turn = Promise.resolve();
+        client.on('data', (data) => {
+            for (const byte of data) turn = turn.then(() => new Promise((resolve) => server.write(Buffer.from([byte]), () => setImmediate(resolve))));
+        });
+        server.pipe(client);
+        for (const [one, other] of [[client, server], [server, client]]) one.on('error', () => {}).on('close', () => other.destroy());
+    });
+    await new Promise((resolve) => pieces.listen(0, '127.0.0.1', resolve));
+    t.after(() => pieces.close());
+    const anna = await someoneIn(t, `https://127.0.0.1:${pieces.address().port}`, { room, options: over(['websocket']) });
+    for (const n of range(1, 20)) {
+        const tcp = net.connect({ port, host: '127.0.0.1' });
+        await connect(undefined, { socket: tcp });
+        const closed = new Promise((resolve) => tcp.on('error', resolve).on('close', resolve));
+        tcp.write(Buffer.from([0x17, 0x03, 0x03, 0x00, 0x20, ...new Uint8Array(32)]));
+        const said = anna.say(`${n}`);
+        await closed;
+        assert.equal((await said).status, 'ok');
+    }
+    assert.deepEqual(anna.leaves, []);
 });
 
 promise('a_certificate_is_replaced_without_a_restart_and_a_broken_one_is_not_taken', { of: stack }, async (t) => {

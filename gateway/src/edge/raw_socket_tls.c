@@ -1,5 +1,6 @@
 #include "raw_socket_tls.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -86,6 +87,29 @@ static void shut_down(struct raw_tls *tls, int how)
     (void)shutdown(h2o_socket_get_fd(tls->h2o), how);
 }
 
+/*
+ * Says TLS's goodbye and ends the sending side. libh2o says it when it closes its socket, with its file; so the connection goes
+ * on by another file. Where there is none left, the peer gets no goodbye.
+ */
+static void end_sending(struct raw_tls *tls)
+{
+    int fd = fcntl(h2o_socket_get_fd(tls->h2o), F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) {
+        shut_down(tls, SHUT_WR);
+        return;
+    }
+    bool was_reading = tls->is_reading;
+    h2o_loop_t *loop = h2o_socket_get_loop(tls->h2o);
+    stop_reading(tls);
+    h2o_socket_close(tls->h2o); /* which writes at once, or never: */
+    (void)shutdown(fd, SHUT_WR);
+    tls->h2o = h2o_evloop_socket_create(loop, fd, 0);
+    tls->h2o->data = tls;
+    if (was_reading) {
+        raw_tls_start(tls);
+    }
+}
+
 static void on_written(h2o_socket_t *h2o, const char *error)
 {
     struct raw_tls *tls = h2o->data;
@@ -96,7 +120,7 @@ static void on_written(h2o_socket_t *h2o, const char *error)
         return;
     }
     if (tls->ends_writing) {
-        shut_down(tls, SHUT_WR);
+        end_sending(tls);
     }
     if (tls->owner->is_blocked) {
         tls->owner->is_blocked = false;
@@ -139,7 +163,7 @@ bool raw_tls_end_writing(struct raw_tls *tls)
 {
     tls->ends_writing = true;
     if (tls->outgoing == NULL) {
-        shut_down(tls, SHUT_WR);
+        end_sending(tls);
     }
     return true;
 }

@@ -6,8 +6,8 @@
  *
  *   write   libh2o has one write at a time: up to RAW_TLS_WRITE_BYTES are copied and handed over; until they went, the next
  *           write is RAW_WRITE_BLOCKED
- *   end     TLS has no end of one direction that libh2o knows: the file's sending side is shut down, behind what was written. A
- *           WebSocket's own close frame has gone before, so the peer can tell that nothing was cut off.
+ *   end     TLS's close_notify (RFC 8446, section 6.1) goes out behind what was written, then the file's sending side is shut down,
+ *           and TLS is over: its 20 KiB are free. What the peer still sends comes as it is, for owners that only wait for its end.
  */
 #ifndef PARLEY_EDGE_RAW_SOCKET_TLS_H
 #define PARLEY_EDGE_RAW_SOCKET_TLS_H
