@@ -67,6 +67,11 @@ k8s-test: ## the same promises in the cluster of the current kubectl context: ch
 	@scripts/setup run k8s
 	@scripts/k8s-test
 
+.PHONY: valgrind
+valgrind: ## some integration tests on services under valgrind
+	@scripts/setup run test valgrind
+	@scripts/valgrind
+
 bench: ## measures this checkout on this machine against its goals, in half an hour [PARTS=fanout,idle]
 	@scripts/setup run bench
 	@bench/run
