@@ -19,6 +19,7 @@ struct waiting {
     h2o_multithread_message_t message;
     struct api_http *http;
     h2o_req_t *req;
+    bool is_answered; /* the call came back: until then it is the API's thread's */
 };
 
 /* --- answers ------------------------------------------------------------------------------------------------------ */
@@ -70,18 +71,24 @@ static void waiting_free(struct waiting *waiting)
     free(waiting);
 }
 
+static void settle(struct waiting *waiting)
+{
+    if (waiting->req != NULL) {
+        waiting->is_answered = true;
+        respond(waiting->req, waiting->call.status, buf_bytes(&waiting->call.answer));
+    } else {
+        waiting_free(waiting);
+    }
+}
+
 static void on_answers(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
 {
     (void)receiver;
     while (!h2o_linklist_is_empty(messages)) {
-        struct waiting *waiting = CONTAINER_OF(messages->next, struct waiting, message.link);
-        h2o_linklist_unlink(&waiting->message.link);
-        if (waiting->req != NULL) {
-            h2o_req_t *req = waiting->req;
-            respond(req, waiting->call.status, buf_bytes(&waiting->call.answer));
-        } else {
-            waiting_free(waiting);
-        }
+        h2o_linklist_t *link = messages->next;
+        ASSERT(link->next != NULL); /* which clang's analyzer does not see */
+        h2o_linklist_unlink(link);
+        settle(CONTAINER_OF(link, struct waiting, message.link));
     }
 }
 
@@ -89,7 +96,7 @@ static void on_answers(h2o_multithread_receiver_t *receiver, h2o_linklist_t *mes
 static void on_request_gone(void *memory)
 {
     struct waiting *waiting = *(struct waiting **)memory;
-    if (waiting->call.status != 0) {
+    if (waiting->is_answered) {
         waiting_free(waiting);
     } else {
         waiting->req = NULL;

@@ -55,10 +55,9 @@ enum {
     API_KEY_BYTES_MIN = 16,
     API_IDLE_MS = 60 * 1000, /* it is woken for a call */
 
-    /* Gateways are told of revoked tokens so often, and of so many a second; of none, it is looked for them so often. */
+    /* Gateways are told of revoked tokens so often; of many, of so many in a millisecond. */
     REVOCATIONS_MS = 1000,
     REVOCATIONS_PER_MS = 1,
-    REVOCATIONS_IDLE_MS = 5000,
 
     /* Between two attempts, doubled from the first to the second. */
     BACKOFF_MS_MIN = 50,

@@ -68,8 +68,7 @@ static uint64_t revoke(void *user, struct pg *pg, struct buf *ret_error)
     if (count < 0) {
         return WORKER_FAILED;
     }
-    return count == 0 ? REVOCATIONS_IDLE_MS
-                      : MAX_OF(REVOCATIONS_MS, (uint64_t)count / REVOCATIONS_PER_MS);
+    return MAX_OF(REVOCATIONS_MS, (uint64_t)count / REVOCATIONS_PER_MS);
 }
 
 struct worker *revoker_new(struct revoker_settings *settings, const struct pg_target *target)
