@@ -192,24 +192,16 @@ void admission_forget_client(struct client *client)
 
 /* --- revoking ------------------------------------------------------------------------------------------------------- */
 
-/* Forgets what nobody can have a token of any more, and, where that is not enough, what ends first. */
-static void make_room(struct hub *hub)
+/* Forgets the one that ends first. Those that are over are no harm until there are too many. */
+static void forget_one(struct hub *hub)
 {
-    struct revocation *first, *one;
-    do {
-        size_t cursor = 0;
-        first = NULL;
-        while ((one = map_next(&hub->revocations, &cursor)) != NULL) {
-            first = first == NULL || one->until_ms < first->until_ms ? one : first;
-        }
-        bool is_over = first != NULL && first->until_ms <= wall_ms(hub);
-        if (first != NULL && (is_over || hub->revocations.count >= REVOCATIONS_MAX)) {
-            map_remove(&hub->revocations, revocation_key(first));
-            free(first);
-        } else {
-            first = NULL;
-        }
-    } while (first != NULL);
+    struct revocation *first = NULL, *one;
+    size_t cursor = 0;
+    while ((one = map_next(&hub->revocations, &cursor)) != NULL) {
+        first = first == NULL || one->until_ms < first->until_ms ? one : first;
+    }
+    map_remove(&hub->revocations, revocation_key(first));
+    free(first);
 }
 
 /* False: it is known already. */
@@ -220,7 +212,9 @@ static bool note_revocation(struct hub *hub, enum hub_revoked what, struct bytes
     write_key(&key, what, name);
     struct revocation *revocation = map_get(&hub->revocations, buf_bytes(&key));
     if (revocation == NULL) {
-        make_room(hub);
+        if (hub->revocations.count >= REVOCATIONS_MAX) {
+            forget_one(hub);
+        }
         revocation = mem_alloc_zeroed(sizeof(*revocation) + key.len);
         revocation->key_len = key.len;
         memcpy(revocation->key, key.data, key.len);

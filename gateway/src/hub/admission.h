@@ -14,7 +14,7 @@
  * Thread      The loop's.
  * Invariants  A member whose pass was revoked, or expired, is put out with the timers' next run; or, where the clock was set, within
  *             PASS_CHECK_MS.
- * Limits      REVOCATIONS_MAX; past it, the one that ends first is forgotten, with an event.
+ * Limits      REVOCATIONS_MAX; past it, the one that ends first is forgotten.
  */
 #ifndef PARLEY_HUB_ADMISSION_H
 #define PARLEY_HUB_ADMISSION_H
