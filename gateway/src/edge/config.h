@@ -14,6 +14,9 @@ struct gateway_config {
 /* The choices of AUTH. */
 enum { AUTH_NONE, AUTH_JWT };
 
+/* The choices of PROXY_PROTOCOL. */
+enum { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_V1 };
+
 extern const struct setting gateway_settings[];
 extern const size_t gateway_settings_count;
 

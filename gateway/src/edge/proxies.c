@@ -136,17 +136,30 @@ bool proxies_look_behind(const struct proxies *proxies, struct bytes forwarded,
     return false;
 }
 
+static struct address address_of(const struct sockaddr_storage *peer)
+{
+    struct address address = {0};
+    if (peer->ss_family == AF_INET) {
+        address = mapped(&((const struct sockaddr_in *)peer)->sin_addr);
+    } else if (peer->ss_family == AF_INET6) {
+        memcpy(address.bytes, &((const struct sockaddr_in6 *)peer)->sin6_addr, ADDRESS_BYTES);
+    }
+    return address;
+}
+
+bool proxies_trust_peer(const struct proxies *proxies, h2o_socket_t *socket)
+{
+    struct sockaddr_storage peer = {0};
+    h2o_socket_getpeername(socket, (struct sockaddr *)&peer);
+    struct address address = address_of(&peer);
+    return proxies_trust(proxies, &address);
+}
+
 static struct address peer_of(h2o_req_t *req)
 {
     struct sockaddr_storage peer = {0};
     req->conn->callbacks->get_peername(req->conn, (struct sockaddr *)&peer);
-    struct address address = {0};
-    if (peer.ss_family == AF_INET) {
-        address = mapped(&((const struct sockaddr_in *)&peer)->sin_addr);
-    } else if (peer.ss_family == AF_INET6) {
-        memcpy(address.bytes, &((const struct sockaddr_in6 *)&peer)->sin6_addr, ADDRESS_BYTES);
-    }
-    return address;
+    return address_of(&peer);
 }
 
 struct address proxies_address_of(const struct proxies *proxies, h2o_req_t *req)

@@ -46,6 +46,9 @@ MUST_USE bool address_parse(struct bytes text, struct address *ret_address);
 bool proxies_look_behind(const struct proxies *proxies, struct bytes forwarded,
                          struct address *address);
 
+/* Whether the peer of @socket is one of @proxies. */
+bool proxies_trust_peer(const struct proxies *proxies, h2o_socket_t *socket);
+
 /* Where @req comes from. All zeros for a socket that is neither IPv4 nor IPv6. */
 struct address proxies_address_of(const struct proxies *proxies, h2o_req_t *req);
 

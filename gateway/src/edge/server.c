@@ -91,6 +91,8 @@ static size_t accept_some(struct server *server, size_t count)
             h2o_socket_close(socket);
         } else {
             server->accept.ssl_ctx = settings->tls != NULL ? tls_context(settings->tls) : NULL;
+            server->accept.expect_proxy_line =
+                settings->proxy_lines != NULL && proxies_trust_peer(settings->proxy_lines, socket);
             http_connections_accept(&server->connections, &server->accept, socket);
         }
     }

@@ -9,6 +9,7 @@
 
 #include "access_log.h"
 #include "base/bytes.h"
+#include "proxies.h"
 #include "tls.h"
 
 enum {
@@ -29,6 +30,11 @@ struct server_settings {
     const char *host;
     int port; /* 0: any free one */
     enum access_log_format access_log;
+    /*
+     * Whose connections begin with a line of the PROXY protocol, version 1, that says where they come from; it counts for all
+     * that asks for the peer's address from then on. NULL: nobody's.
+     */
+    const struct proxies *proxy_lines;
     struct tls *tls;       /* NULL: plain HTTP. Kept by reference */
     int64_t hsts_seconds;  /* of Strict-Transport-Security (RFC 6797), with TLS; 0: none */
     size_t body_bytes_max; /* of a request; libh2o answers more with 413 */
