@@ -1,13 +1,13 @@
 /*
  * raw_socket_tls.h - a raw socket whose bytes go through TLS: libh2o keeps its socket, which does the cryptography.
  *
- * For raw_socket.c only, whose contract it keeps. What one costs is TLS's, some 20 KiB; that it is libh2o's socket does not
+ * For raw_socket.c only, whose contract it keeps. What one costs is TLS's, some 15 KiB; that it is libh2o's socket does not
  * matter beside it.
  *
  *   write   libh2o has one write at a time: up to RAW_TLS_WRITE_BYTES are copied and handed over; until they went, the next
  *           write is RAW_WRITE_BLOCKED
  *   end     TLS's close_notify (RFC 8446, section 6.1) goes out behind what was written, then the file's sending side is shut down,
- *           and TLS is over: its 20 KiB are free. What the peer still sends comes as it is, for owners that only wait for its end.
+ *           and TLS is over: its memory is free. What the peer still sends comes as it is, for owners that only wait for its end.
  */
 #ifndef PARLEY_EDGE_RAW_SOCKET_TLS_H
 #define PARLEY_EDGE_RAW_SOCKET_TLS_H
