@@ -48,8 +48,8 @@ struct raw_socket {
         struct raw_tls *tls; /* is_tls */
     };
     int fd; /* unless is_tls */
-    bool is_open : 1;
-    bool is_tls : 1;
+    bool is_open;
+    bool is_tls;
     bool is_reading;
     bool is_blocked; /* the last write was, and on_writable() was not called yet */
 };

@@ -200,6 +200,7 @@ static void forget_one(struct hub *hub)
     while ((one = map_next(&hub->revocations, &cursor)) != NULL) {
         first = first == NULL || one->until_ms < first->until_ms ? one : first;
     }
+    ASSERT(first != NULL); /* there are too many */
     map_remove(&hub->revocations, revocation_key(first));
     free(first);
 }
