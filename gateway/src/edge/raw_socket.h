@@ -92,6 +92,10 @@ enum raw_write {
 MUST_USE enum raw_write raw_socket_write(struct raw_socket *socket, struct iovec *pieces,
                                          size_t count, size_t *ret_written);
 
+/* The same of one piece: what each delivery does. */
+MUST_USE enum raw_write raw_socket_write_one(struct raw_socket *socket, const char *data,
+                                             size_t len, size_t *ret_written);
+
 /* Shuts down the sending side. False: the connection is broken. */
 MUST_USE bool raw_socket_end_writing(struct raw_socket *socket);
 

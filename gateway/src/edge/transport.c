@@ -261,9 +261,8 @@ size_t engine_write(struct transport *transport, const char *data, size_t len)
     if (!is_free) {
         return 0;
     }
-    struct iovec piece = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
     size_t written = 0;
-    switch (raw_socket_write(&transport->socket, &piece, 1, &written)) {
+    switch (raw_socket_write_one(&transport->socket, data, len, &written)) {
     case RAW_WRITE_DONE: break;
     case RAW_WRITE_BLOCKED: transport->engine->stats.websockets_blocked++; break;
     case RAW_WRITE_FAILED: transport_doom(transport); break;
