@@ -20,8 +20,7 @@ async function pair(t, { synchronous }) {
     t.after(() => stack.stop());
     await stack.start({ gateways: 2, stores: 2 });
     const primary = stack.postgres;
-    const standby = await Postgres.standbyOf(primary, stack.file('standby'));
-    t.after(() => standby.stop('immediate'));
+    const standby = await stack.standby();
     if (synchronous) await primary.set('synchronous_standby_names', '*');
     for (const store of stack.stores) {
         store.env.DATABASE_URL = Postgres.urlOf(primary, standby);

@@ -85,9 +85,11 @@ test('a_door_leads_elsewhere_freezes_and_cuts', async (t) => {
 
 test('postgres_can_be_frozen_crashed_and_started_again', async (t) => {
     const folder = await mkdtemp(path.join(tmpdir(), `parley-it-${process.pid}-`));
-    t.after(() => rm(folder, { recursive: true, force: true }));
     const postgres = await Postgres.start(folder);
-    t.after(() => postgres.stop('immediate'));
+    t.after(async () => {
+        await postgres.stop('immediate'); // first: a server that still runs would make files in it
+        await rm(folder, { recursive: true, force: true });
+    });
     await postgres.rows('CREATE TABLE t (n int)');
     await postgres.rows('INSERT INTO t VALUES (7)');
 

@@ -17,6 +17,9 @@ const OWN_FAULT = /AddressSanitizer|ThreadSanitizer|LeakSanitizer|runtime error:
 /** What children get of our environment; the settings of whoever runs the tests must not leak in. */
 const ENVIRONMENT_KEPT = ['PATH', 'HOME', 'LANG', 'ASAN_OPTIONS', 'UBSAN_OPTIONS', 'TSAN_OPTIONS', 'LSAN_OPTIONS'];
 
+/** Those that have not ended. @type {Set<Child>} */
+export const runningChildren = new Set();
+
 export class Child extends Changes {
     /** @type {{at: number, stream: 'out' | 'err', text: string}[]} newest last */
     lines = [];
@@ -50,12 +53,17 @@ export class Child extends Changes {
             cwd,
             stdio: ['ignore', 'pipe', 'pipe'],
         });
+        runningChildren.add(this);
         this.#read('out', this.process.stdout);
         this.#read('err', this.process.stderr);
         this.exited = new Promise((resolve, reject) => {
-            this.process.once('error', reject);
+            this.process.once('error', (error) => {
+                runningChildren.delete(this);
+                reject(error);
+            });
             // 'close', not 'exit': all output has been read by then.
             this.process.once('close', (code, signal) => {
+                runningChildren.delete(this);
                 this.exit = { code, signal };
                 this.changed();
                 resolve(this.exit);

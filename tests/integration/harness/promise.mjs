@@ -1,12 +1,27 @@
 /**
  * A test is a promise to a user, and is named by it.
  */
-import { test } from 'node:test';
+import { after, test } from 'node:test';
+import { runningChildren } from './child.mjs';
 import { printLogs } from './logs.mjs';
 import { PATIENCE, within } from './wait.mjs';
 
 /** The longest that one test may take, ms. */
 const TEST_MS = 60_000;
+
+/** The longest that a file may take to end after its last test, ms: more than the end of a stack may take. */
+const FILE_END_MS = 150_000 * PATIENCE;
+
+// A process or a connection that nobody has ended keeps the file's own process, and with it the whole run.
+after(() => {
+    const tell = () => {
+        const children = [...runningChildren].map(({ name, pid }) => `${name} (pid ${pid})`).join(', ') || 'none';
+        const resources = process.getActiveResourcesInfo().join(', ');
+        process.stderr.write(`The tests have ended, their process has not. Children: ${children}. Resources: ${resources}.\n`);
+        process.exit(1);
+    };
+    setTimeout(tell, FILE_END_MS).unref();
+});
 
 /**
  * Declares a test. When it fails, what the processes logged since it began is printed.

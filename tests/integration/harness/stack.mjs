@@ -38,6 +38,8 @@ export class Stack {
     #folder = '';
     #otherDoors = [];
     #otherChildren = [];
+    /** @type {Postgres[]} */
+    #standbys = [];
 
     /**
      * Starts a stack of our own and waits until all of it is ready.
@@ -84,6 +86,13 @@ export class Stack {
         return door;
     }
 
+    /** Starts a standby of the stack's Postgres, which ends with the stack. @returns {Promise<Postgres>} */
+    async standby() {
+        const standby = await Postgres.standbyOf(this.postgres, path.join(this.#folder, 'standby'));
+        this.#standbys.push(standby);
+        return standby;
+    }
+
     /** Counts a process of a test's own among those that are printed and ended with the stack. */
     adopt(program) {
         this.#otherChildren.push(program);
@@ -127,7 +136,8 @@ export class Stack {
             await Promise.all(programs.map((program) => program.child?.isRunning && program.stop()));
             for (const child of programs.flatMap((program) => program.lives)) faults.push(child.fault());
         } finally {
-            await this.postgres?.stop('immediate');
+            // Before their folder goes, in which a server that still runs would make files.
+            await Promise.all([this.postgres, ...this.#standbys].map((server) => server?.stop('immediate')));
             await this.nats?.stop();
             await Promise.all([...this.doors, ...this.#otherDoors].map((door) => door.close()));
             await rm(this.#folder, { recursive: true, force: true });
