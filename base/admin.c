@@ -87,7 +87,8 @@ static void on_connection(h2o_socket_t *listener, const char *error)
     h2o_socket_t *socket;
     for (int i = 0; i < ACCEPTS_PER_TURN && (socket = h2o_evloop_socket_accept(listener)) != NULL;
          i++) {
-        http_connections_accept(&admin->connections, &admin->accept, socket);
+        http_connections_add(&admin->connections, socket);
+        h2o_accept(&admin->accept, socket);
     }
 }
 

@@ -30,8 +30,7 @@ static void on_close(void *user)
     free(connection);
 }
 
-void http_connections_accept(struct http_connections *connections, h2o_accept_ctx_t *accept,
-                             h2o_socket_t *socket)
+void http_connections_add(struct http_connections *connections, h2o_socket_t *socket)
 {
     struct http_connection *connection = mem_alloc(sizeof(*connection));
     connection->all = connections;
@@ -41,7 +40,6 @@ void http_connections_accept(struct http_connections *connections, h2o_accept_ct
     list_append(&connections->open, &connection->link);
     socket->on_close.cb = on_close;
     socket->on_close.data = connection;
-    h2o_accept(accept, socket);
 }
 
 void http_connections_forget(h2o_socket_t *socket)

@@ -19,9 +19,8 @@ struct http_connections {
 
 void http_connections_init(struct http_connections *connections);
 
-/* Remembers @socket until it closes, and hands it to libh2o. */
-void http_connections_accept(struct http_connections *connections, h2o_accept_ctx_t *accept,
-                             h2o_socket_t *socket);
+/* Remembers @socket until it closes; before h2o_accept(). */
+void http_connections_add(struct http_connections *connections, h2o_socket_t *socket);
 
 /* Forgets @socket, which libh2o has handed back by h2o_http1_upgrade(): it costs nothing more, and is not closed here. */
 void http_connections_forget(h2o_socket_t *socket);

@@ -3,7 +3,6 @@
  */
 import assert from 'node:assert/strict';
 import http from 'node:http';
-import net from 'node:net';
 import { range } from './harness/person.mjs';
 import { Polling, request } from './harness/polling.mjs';
 import { promise } from './harness/promise.mjs';
@@ -14,7 +13,6 @@ import { eventually } from './harness/wait.mjs';
 /** Undefined: not set, so that the gateway's own default counts. */
 const stack = ownStack({ gateways: 1, gatewayEnv: { CONNECTIONS_PER_ADDRESS_MAX: undefined } });
 const behind = ownStack({ gateways: 1, gatewayEnv: { CONNECTIONS_PER_ADDRESS_MAX: '2', TRUSTED_PROXIES: '127.0.0.0/8, 10.0.0.0/8' } });
-const passing = ownStack({ gateways: 1, gatewayEnv: { CONNECTIONS_PER_ADDRESS_MAX: '2', TRUSTED_PROXIES: '127.0.0.1', PROXY_PROTOCOL: 'v1' } });
 const narrow = ownStack({ gateways: 2, gatewayEnv: { CONNECTIONS_PER_ADDRESS_MAX: '1' } });
 const taken = ownStack({ gateways: 2, gatewayEnv: { CONNECTIONS_PER_ADDRESS_MAX: '1' } });
 
@@ -94,33 +92,4 @@ promise('a_websocket_that_is_full_elsewhere_leaves_its_session_polling', { of: t
     assert.ok(await polling.isKnown());
     guest.socket.destroy();
     await eventually(async () => (await polling.at(there).websocket()).answer.startsWith('HTTP/1.1 101'), 'room there');
-});
-
-/** One request over a connection that begins with a line in front of it; resolves to the status line, '' where there was none. */
-function behindLine(port, line, localAddress = '127.0.0.1') {
-    return new Promise((resolve) => {
-        let heard = '';
-        const socket = net.connect({ port, host: '127.0.0.1', localAddress }, () =>
-            socket.write(`${line}GET ${POLLING} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`),
-        );
-        socket.on('data', (data) => (heard += data));
-        socket.on('error', () => {});
-        socket.on('close', () => resolve(heard.split('\r\n')[0]));
-    });
-}
-
-promise('a_line_of_the_PROXY_protocol_counts_from_a_trusted_balancer_only', { of: passing }, async () => {
-    const { port } = passing.gateways[0];
-    const line = (address) => `PROXY TCP4 ${address} 127.0.0.1 40000 ${port}\r\n`;
-    const OK = 'HTTP/1.1 200 OK';
-    assert.deepEqual([await behindLine(port, line('192.0.2.1')), await behindLine(port, line('192.0.2.1'))], [OK, OK]);
-    assert.match(await behindLine(port, line('192.0.2.1')), / 503 /, 'the client behind it has as many as it may have');
-    assert.equal(await behindLine(port, line('192.0.2.2')), OK);
-    assert.equal(await behindLine(port, 'PROXY TCP6 2001:db8::1 ::1 40000 80\r\n'), OK);
-    // Without a line it is the balancer itself, which asks for its health; with nonsense for one it is not understood.
-    assert.equal(await behindLine(port, ''), OK);
-    assert.notEqual(await behindLine(port, 'PROXY TCP4 somewhere\r\n'), OK);
-    // Whoever is not trusted cannot write one, and needs none.
-    assert.match(await behindLine(port, line('192.0.2.9'), '127.0.0.9'), /^(HTTP\/1\.1 400 .*)?$/);
-    assert.equal(await behindLine(port, '', '127.0.0.9'), OK);
 });

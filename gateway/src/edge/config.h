@@ -15,7 +15,7 @@ struct gateway_config {
 enum { AUTH_NONE, AUTH_JWT };
 
 /* The choices of PROXY_PROTOCOL. */
-enum { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_V1 };
+enum { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_ON };
 
 extern const struct setting gateway_settings[];
 extern const size_t gateway_settings_count;

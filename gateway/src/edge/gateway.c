@@ -614,9 +614,9 @@ static bool start_engine(struct gateway *gateway, struct buf *ret_error)
                           gateway->config->trusted_proxies, wrong);
         return false;
     }
-    if (gateway->config->proxy_protocol != PROXY_PROTOCOL_OFF && gateway->proxies.count == 0) {
+    if (gateway->config->proxy_protocol == PROXY_PROTOCOL_ON && gateway->proxies.count == 0) {
         buf_append_bytes(ret_error,
-                         BYTES("PROXY_PROTOCOL is v1, and TRUSTED_PROXIES names nobody who may "
+                         BYTES("PROXY_PROTOCOL is on, and TRUSTED_PROXIES names nobody who may "
                                "speak it: name the balancers there"));
         return false;
     }
@@ -685,7 +685,7 @@ static bool start_servers(struct gateway *gateway, struct buf *ret_error)
         .body_bytes_max =
             (size_t)config->payload_bytes_max * 2, /* so that it is the engine who refuses */
         .tls = gateway->tls,
-        .proxy_lines = config->proxy_protocol == PROXY_PROTOCOL_V1 ? &gateway->proxies : NULL,
+        .proxies = config->proxy_protocol == PROXY_PROTOCOL_ON ? &gateway->proxies : NULL,
         .hsts_seconds = (int64_t)config->hsts_days * 24 * 60 * 60,
         .sockets_max = gateway->sockets_max,
         .count_other_sockets = count_websockets,

@@ -116,6 +116,10 @@ static void write_connections(struct buf *out, const struct gateway_numbers *num
           numbers->sockets_max);
     counter(out, "parley_sockets_refused_total", "Sockets that were closed as they came.",
             server->sockets_refused);
+    counter(out, "parley_proxy_headers_refused_total",
+            "Connections from TRUSTED_PROXIES that were closed, since no header of the PROXY "
+            "protocol came, or a wrong one.",
+            server->proxy_headers_refused);
     gauge(out, "parley_slow_clients",
           "WebSockets now that have more to read than their clients take.",
           engine->websockets_blocked);

@@ -3,11 +3,13 @@
 #include "base/http_connections.h"
 #include "base/listener.h"
 #include "http.h"
+#include "proxy_header.h"
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
-    REQUEST_TIMEOUT_MS = 10000, /* for a TLS handshake, a request's head, and between requests */
+    /* For a header of the PROXY protocol, a TLS handshake, a request's head, and between requests. */
+    REQUEST_TIMEOUT_MS = 10000,
 };
 
 struct server {
@@ -24,6 +26,14 @@ struct server {
     size_t requests;
     uint64_t sockets_refused;
     uint64_t accepts_paced;
+    uint64_t proxy_headers_refused;
+};
+
+/* A connection from a balancer, until that has said where it comes from. */
+struct passed_on {
+    struct server *server;
+    h2o_socket_t *socket;
+    h2o_timeout_entry_t deadline;
 };
 
 struct handler {
@@ -76,6 +86,83 @@ static void on_answer(h2o_filter_t *super, h2o_req_t *req, h2o_ostream_t **slot)
     h2o_setup_next_ostream(req, slot);
 }
 
+static void begin_http(struct server *server, h2o_socket_t *socket)
+{
+    const struct tls *tls = server->settings.tls;
+    server->accept.ssl_ctx = tls != NULL ? tls_context(tls) : NULL;
+    h2o_accept(&server->accept, socket);
+}
+
+static void passed_on_end(struct passed_on *passed_on)
+{
+    h2o_timeout_unlink(&passed_on->deadline);
+    free(passed_on);
+}
+
+static void passed_on_close(struct passed_on *passed_on)
+{
+    h2o_socket_t *socket = passed_on->socket;
+    passed_on_end(passed_on);
+    h2o_socket_close(socket);
+}
+
+static void passed_on_refuse(struct passed_on *passed_on)
+{
+    passed_on->server->proxy_headers_refused++;
+    passed_on_close(passed_on);
+}
+
+static void on_proxy_header_late(h2o_timeout_entry_t *deadline)
+{
+    passed_on_refuse(CONTAINER_OF(deadline, struct passed_on, deadline));
+}
+
+static void on_proxy_header(h2o_socket_t *socket, const char *error)
+{
+    struct passed_on *passed_on = socket->data;
+    struct server *server = passed_on->server;
+    struct sockaddr_storage peer;
+    size_t len;
+    enum proxy_header header =
+        proxy_header_read(bytes_of(socket->input->bytes, socket->input->size), &len, &peer);
+    if (error != NULL) {
+        passed_on_close(passed_on); /* who only looks whether the port is open */
+    } else if (header == PROXY_HEADER_WRONG) {
+        passed_on_refuse(passed_on);
+    } else if (header == PROXY_HEADER_WHOLE) {
+        h2o_socket_read_stop(socket);
+        passed_on_end(passed_on);
+        h2o_buffer_consume(&socket->input, len);
+        if (peer.ss_family != AF_UNSPEC) {
+            h2o_socket_setpeername(socket, (struct sockaddr *)&peer, sizeof(peer));
+        }
+        begin_http(server, socket);
+    }
+}
+
+static void await_proxy_header(struct server *server, h2o_socket_t *socket)
+{
+    struct passed_on *passed_on = mem_alloc_zeroed(sizeof(*passed_on));
+    passed_on->server = server;
+    passed_on->socket = socket;
+    passed_on->deadline.cb = on_proxy_header_late;
+    h2o_timeout_link(server->context.loop, &server->context.handshake_timeout,
+                     &passed_on->deadline);
+    socket->data = passed_on;
+    h2o_socket_read_start(socket, on_proxy_header);
+}
+
+static void let_in(struct server *server, h2o_socket_t *socket)
+{
+    const struct proxies *proxies = server->settings.proxies;
+    http_connections_add(&server->connections, socket);
+    if (proxies != NULL && proxies_trust_peer(proxies, socket)) {
+        await_proxy_header(server, socket);
+    } else {
+        begin_http(server, socket);
+    }
+}
+
 /* Lets in up to @count of those who wait for it. Returns how many did. */
 static size_t accept_some(struct server *server, size_t count)
 {
@@ -90,10 +177,7 @@ static size_t accept_some(struct server *server, size_t count)
             server->sockets_refused++;
             h2o_socket_close(socket);
         } else {
-            server->accept.ssl_ctx = settings->tls != NULL ? tls_context(settings->tls) : NULL;
-            server->accept.expect_proxy_line =
-                settings->proxy_lines != NULL && proxies_trust_peer(settings->proxy_lines, socket);
-            http_connections_accept(&server->connections, &server->accept, socket);
+            let_in(server, socket);
         }
     }
     return accepted;
@@ -203,5 +287,6 @@ struct server_stats server_stats(const struct server *server)
         .requests = server->requests,
         .sockets_refused = server->sockets_refused,
         .accepts_paced = server->accepts_paced,
+        .proxy_headers_refused = server->proxy_headers_refused,
     };
 }

@@ -31,10 +31,10 @@ struct server_settings {
     int port; /* 0: any free one */
     enum access_log_format access_log;
     /*
-     * Whose connections begin with a line of the PROXY protocol, version 1, that says where they come from; it counts for all
-     * that asks for the peer's address from then on. NULL: nobody's.
+     * Whose connections have to begin with a header of the PROXY protocol (proxy_header.h), which counts for all that asks for
+     * the peer's address from then on. NULL: nobody's.
      */
-    const struct proxies *proxy_lines;
+    const struct proxies *proxies;
     struct tls *tls;       /* NULL: plain HTTP. Kept by reference */
     int64_t hsts_seconds;  /* of Strict-Transport-Security (RFC 6797), with TLS; 0: none */
     size_t body_bytes_max; /* of a request; libh2o answers more with 413 */
@@ -68,10 +68,11 @@ void server_end(struct server *server);
 void server_free(struct server *server);
 
 struct server_stats {
-    size_t sockets;           /* open, that libh2o has */
-    size_t requests;          /* being answered */
-    uint64_t sockets_refused; /* closed as they came: sockets_max */
-    uint64_t accepts_paced;   /* turns that let in as many as one may */
+    size_t sockets;                 /* open, that libh2o has */
+    size_t requests;                /* being answered */
+    uint64_t sockets_refused;       /* closed as they came: sockets_max */
+    uint64_t accepts_paced;         /* turns that let in as many as one may */
+    uint64_t proxy_headers_refused; /* connections of `proxies` without one, or with a wrong one */
 };
 
 struct server_stats server_stats(const struct server *server);

@@ -1,6 +1,7 @@
 /**
  * Load balancers without sticky sessions: whatever belongs to one session goes to whichever gateway comes next.
  */
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import { Child } from './child.mjs';
@@ -21,25 +22,52 @@ export class HaProxy {
     lives = [];
     /** @type {Door} */
     #door;
+    static #count = 0;
 
     /**
      * @param {import('./stack.mjs').Stack} stack ends it, and prints what it said when a test fails
      */
     static async start(stack) {
-        const haproxy = new HaProxy();
-        const [socket, file] = [stack.file('haproxy.sock'), stack.file('haproxy.cfg')];
-        await writeFile(file, configuration(stack.gateways, socket));
-        haproxy.child = new Child('haproxy', 'haproxy', ['-db', '-f', file]);
-        haproxy.lives.push(haproxy.child);
-        // Any free port is the door's to find: haproxy does not tell which one it took.
-        haproxy.#door = await Door.open(() => socket);
-        stack.adopt(haproxy);
+        const haproxy = await HaProxy.#run(stack, (socket) => configuration(stack.gateways, socket));
         await eventually(async () => {
             if (!haproxy.child.isRunning) throw new Error(haproxy.child.text('err'));
             const answer = await fetch(`${haproxy.url}/socket.io/?EIO=4&transport=none`);
             return answer.headers.has(SERVED_BY) && answer.status === 400;
         }, 'haproxy to lead to a gateway');
         return haproxy;
+    }
+
+    /**
+     * One that passes connections on without looking into them, and says where they come from: what its own clients say of that,
+     * by a header of the PROXY protocol.
+     *
+     * @param {import('./stack.mjs').Stack} stack as above
+     * @param {'send-proxy' | 'send-proxy-v2'} how
+     */
+    static async passingOn(stack, how) {
+        const server = `server gateway 127.0.0.1:${stack.gateways[0].port} ${how}`;
+        const timeouts = 'timeout connect 2s\n    timeout client 60s\n    timeout server 60s';
+        const text = (socket) => `listen parley\n    mode tcp\n    ${timeouts}\n    bind unix@${socket} accept-proxy\n    ${server}\n`;
+        const haproxy = await HaProxy.#run(stack, text);
+        await eventually(() => existsSync(stack.file(`${haproxy.child.name}.sock`)), 'haproxy to listen');
+        return haproxy;
+    }
+
+    static async #run(stack, textFor) {
+        const haproxy = new HaProxy();
+        const name = `haproxy-${HaProxy.#count++}`;
+        const [socket, file] = [stack.file(`${name}.sock`), stack.file(`${name}.cfg`)];
+        await writeFile(file, textFor(socket));
+        haproxy.child = new Child(name, 'haproxy', ['-db', '-f', file]);
+        haproxy.lives.push(haproxy.child);
+        // Any free port is the door's to find: haproxy does not tell which one it took.
+        haproxy.#door = await Door.open(() => socket);
+        stack.adopt(haproxy);
+        return haproxy;
+    }
+
+    get port() {
+        return this.#door.port;
     }
 
     get url() {
