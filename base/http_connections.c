@@ -50,13 +50,45 @@ void http_connections_forget(h2o_socket_t *socket)
     socket->on_close.data = NULL;
 }
 
+/* libh2o sees it as the peer's going, by the next turn of the loop. */
+static void cut(const struct http_connection *connection)
+{
+    shutdown(h2o_socket_get_fd(connection->socket), SHUT_RDWR);
+}
+
+static size_t input_of(struct list *node, size_t share_bytes)
+{
+    size_t bytes = CONTAINER_OF(node, struct http_connection, link)->socket->input->size;
+    return bytes >= share_bytes ? bytes : 0;
+}
+
+size_t http_connections_bound_input(struct http_connections *connections, size_t bytes_max,
+                                    size_t share_bytes, uint64_t *closed)
+{
+    size_t bytes = 0;
+    LIST_EACH (node, &connections->open) {
+        bytes += input_of(node, share_bytes);
+    }
+    LIST_EACH (node, &connections->open) {
+        if (bytes <= bytes_max) {
+            break;
+        }
+        size_t of_this = input_of(node, share_bytes);
+        if (of_this > 0) {
+            cut(CONTAINER_OF(node, struct http_connection, link));
+            bytes -= of_this;
+            (*closed)++;
+        }
+    }
+    return bytes;
+}
+
 void http_connections_close(struct http_connections *connections, h2o_loop_t *loop,
                             h2o_context_t *context, h2o_globalconf_t *config)
 {
     /* Not by h2o_context_request_shutdown(): it sets a timer, and then the context cannot be disposed of. */
     LIST_EACH (node, &connections->open) {
-        struct http_connection *connection = CONTAINER_OF(node, struct http_connection, link);
-        shutdown(h2o_socket_get_fd(connection->socket), SHUT_RDWR);
+        cut(CONTAINER_OF(node, struct http_connection, link));
     }
     for (int i = 0; i < CLOSING_TURNS_MAX && !list_is_empty(&connections->open); i++) {
         h2o_evloop_run(loop, CLOSING_TURN_MS);

@@ -26,6 +26,13 @@ void http_connections_add(struct http_connections *connections, h2o_socket_t *so
 void http_connections_forget(h2o_socket_t *socket);
 
 /*
+ * Returns how many bytes libh2o keeps of requests that are not all there, or not answered yet; from @share_bytes on, a connection
+ * counts. Where that is more than @bytes_max, closes the oldest of those, as many as it takes, and adds their number to *@closed.
+ */
+size_t http_connections_bound_input(struct http_connections *connections, size_t bytes_max,
+                                    size_t share_bytes, uint64_t *closed);
+
+/*
  * Closes all and frees @context with its @config. Runs @loop for that: not to be called by a callback of the loop.
  * Should one not close, the memory is left to the end of the process.
  */

@@ -6,12 +6,19 @@
 #include "fuzz.h"
 #include "wire/eio.h"
 
-enum { PAYLOAD_MAX = 200, OUTBOX_MAX = 600, CLOSE_FRAME_BYTES = 4, PIECES_MAX = 3 };
+enum {
+    PAYLOAD_MAX = 200,
+    INBOX_MAX = 150,
+    OUTBOX_MAX = 600,
+    CLOSE_FRAME_BYTES = 4,
+    PIECES_MAX = 3
+};
 
 struct world {
     struct eio_session session;
     struct timers timers;
     struct eio_waits waits;
+    struct eio_inboxes inboxes;
     struct eio_settings settings;
     struct buf waiting; /* came in, not taken yet */
     struct buf written;
@@ -149,7 +156,8 @@ static void check_written(const struct world *world)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes input = bytes_of((const char *)data, size);
-    struct world world = {.now_ms = 1000};
+    struct world world = {.now_ms = 1000,
+                          .inboxes = {.bytes_max = INBOX_MAX, .unit_bytes = PAYLOAD_MAX / 64}};
     timers_init(&world.timers);
     eio_waits_init(&world.waits, &world.timers);
     world.settings = (struct eio_settings){
@@ -158,13 +166,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .payload_bytes_max = PAYLOAD_MAX,
         .outbox_bytes_max = OUTBOX_MAX,
         .waits = &world.waits,
-        .callbacks = {on_message, on_close, on_output, peek, advance, NULL},
+        .inboxes = &world.inboxes,
+        .callbacks = {.on_message = on_message,
+                      .on_close = on_close,
+                      .on_output = on_output,
+                      .peek = peek,
+                      .advance = advance},
     };
     eio_session_open(&world.session, &world.settings, "abcdefghij0123456789", EIO_WEBSOCKET,
                      world.now_ms);
     while (input.len > 0) {
         step(&world, &input);
         ASSERT(world.session.outbox.len <= OUTBOX_MAX + CLOSE_FRAME_BYTES);
+        ASSERT(world.inboxes.bytes <= INBOX_MAX);
         ASSERT(world.session.outbox.len == 0 || world.session.state != EIO_STATE_CLOSED);
         ASSERT(world.session.outbox.len > 0 || world.session.outbox.data == NULL);
     }
@@ -174,6 +188,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ASSERT(world.closes == 1);
     ASSERT(timers_next_due(&world.timers) == TIMER_NEVER);
     eio_session_release(&world.session);
+    ASSERT(world.inboxes.bytes == 0);
     timers_release(&world.timers);
     buf_release(&world.waiting);
     buf_release(&world.written);

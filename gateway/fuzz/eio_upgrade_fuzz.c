@@ -397,7 +397,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .payload_bytes_max = PAYLOAD_MAX,
         .outbox_bytes_max = OUTBOX_MAX,
         .waits = &world.waits,
-        .callbacks = {on_message, on_close, on_output, peek, advance, on_upgraded},
+        .callbacks = {.on_message = on_message,
+                      .on_close = on_close,
+                      .on_output = on_output,
+                      .peek = peek,
+                      .advance = advance,
+                      .on_upgraded = on_upgraded},
     };
     eio_session_open(&world.session, &world.settings, "abcdefghij0123456789", EIO_POLLING,
                      world.now_ms);

@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-enum { PAYLOAD_MAX = 2000, OUTBOX_MAX = 4000 };
+enum { PAYLOAD_MAX = 2000, INBOX_MAX = 1500, OUTBOX_MAX = 4000 };
 
 struct room {
     struct sio_socket socket;
@@ -22,6 +22,7 @@ struct world {
     struct sio_client client;
     struct timers timers;
     struct eio_waits waits;
+    struct eio_inboxes inboxes;
     struct sio_settings settings;
     struct room *rooms;
     uint64_t now_ms;
@@ -227,7 +228,8 @@ static void step(struct world *world, struct bytes line)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes input = bytes_of((const char *)data, size);
-    struct world world = {.now_ms = 1000};
+    struct world world = {.now_ms = 1000,
+                          .inboxes = {.bytes_max = INBOX_MAX, .unit_bytes = PAYLOAD_MAX / 64}};
     timers_init(&world.timers);
     eio_waits_init(&world.waits, &world.timers);
     world.settings = (struct sio_settings){
@@ -236,6 +238,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 .payload_bytes_max = PAYLOAD_MAX,
                 .outbox_bytes_max = OUTBOX_MAX,
                 .waits = &world.waits,
+                .inboxes = &world.inboxes,
                 .callbacks = {.on_output = on_output}},
         .connect_timeout_ms = 450,
         .callbacks = {on_connect, on_event, on_disconnect, on_client_close},
@@ -250,6 +253,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             fuzz_bytes(&input, end != NULL ? (size_t)(end - input.data) : input.len);
         fuzz_byte(&input);
         step(&world, line);
+        ASSERT(world.inboxes.bytes <= INBOX_MAX);
         if (++lines % 4 == 0) {
             read_output(&world);
         }
@@ -259,6 +263,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ASSERT(world.is_closed && world.rooms == NULL);
     ASSERT(timers_next_due(&world.timers) == TIMER_NEVER);
     sio_client_release(&world.client);
+    ASSERT(world.inboxes.bytes == 0);
     timers_release(&world.timers);
     return 0;
 }

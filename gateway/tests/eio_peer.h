@@ -113,8 +113,12 @@ static inline struct peer *peer_new_with(enum eio_transport transport)
         .payload_bytes_max = PAYLOAD_MAX,
         .outbox_bytes_max = OUTBOX_MAX,
         .waits = &peer->waits,
-        .callbacks = {peer_on_message, peer_on_close, peer_on_output, peer_peek, peer_advance,
-                      peer_on_upgraded},
+        .callbacks = {.on_message = peer_on_message,
+                      .on_close = peer_on_close,
+                      .on_output = peer_on_output,
+                      .peek = peer_peek,
+                      .advance = peer_advance,
+                      .on_upgraded = peer_on_upgraded},
     };
     peer->now_ms = START;
     eio_session_open(&peer->session, &peer->settings, "abcdefghij0123456789", transport,

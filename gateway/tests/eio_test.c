@@ -111,7 +111,11 @@ static struct peer *peer_new(void)
         .payload_bytes_max = PAYLOAD_MAX,
         .outbox_bytes_max = OUTBOX_MAX,
         .waits = &peer->waits,
-        .callbacks = {on_message, on_close, on_output, peek, advance, NULL},
+        .callbacks = {.on_message = on_message,
+                      .on_close = on_close,
+                      .on_output = on_output,
+                      .peek = peek,
+                      .advance = advance},
     };
     peer->now_ms = START;
     eio_session_open(&peer->session, &peer->settings, SID, EIO_WEBSOCKET, peer->now_ms);

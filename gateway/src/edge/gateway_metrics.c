@@ -69,7 +69,8 @@ static void write_connections(struct buf *out, const struct gateway_numbers *num
     metrics_family(
         out, "parley_sessions_closed_total", METRIC_COUNTER,
         "Connections that ended: transport (the socket failed), peer (said goodbye), "
-        "ping_timeout (silent), protocol (broke it), outbox_full (did not read), server "
+        "ping_timeout (silent), protocol (broke it), outbox_full (did not read), inbox_full (began "
+        "too much), server "
         "(drain, or its session came back elsewhere), unauthorized (its token is over), moved "
         "(to another gateway).");
     for (int reason = 0; reason < HUB_CLOSE_REASONS; reason++) {
@@ -128,6 +129,18 @@ static void write_connections(struct buf *out, const struct gateway_numbers *num
           "have yet to take (bounds: 512 KiB a client; 64 MiB in all, past which who has more than "
           "32 KiB is closed).",
           numbers->hub->outbox_bytes);
+    gauge(out, "parley_inbox_bytes",
+          "Packets now that have not all come yet, of clients that have sent 16 KiB of one or more "
+          "(bound: 64 MiB in all, past which "
+          "such a client is closed when it sends more).",
+          numbers->hub->inbox_bytes);
+    gauge(out, "parley_http_input_bytes",
+          "HTTP requests now that are not answered yet, of connections that have sent 16 KiB or "
+          "more of one (bound: 64 MiB in all, past "
+          "which the oldest are closed).",
+          server->input_bytes);
+    counter(out, "parley_requests_cut_total", "Connections that were closed for that.",
+            server->requests_cut);
     counter(out, "parley_received_bytes_total", "Bytes of packets from clients.", engine->bytes_in);
     counter(out, "parley_sent_bytes_total", "Bytes of packets to clients.",
             numbers->hub->bytes_out);

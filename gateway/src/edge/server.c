@@ -27,6 +27,10 @@ struct server {
     uint64_t sockets_refused;
     uint64_t accepts_paced;
     uint64_t proxy_headers_refused;
+    h2o_timeout_t look_timeout;
+    h2o_timeout_entry_t look; /* linked while there are connections */
+    size_t input_bytes;
+    uint64_t requests_cut;
 };
 
 /* A connection from a balancer, until that has said where it comes from. */
@@ -84,6 +88,22 @@ static void on_answer(h2o_filter_t *super, h2o_req_t *req, h2o_ostream_t **slot)
                               strlen(server->hsts));
     }
     h2o_setup_next_ostream(req, slot);
+}
+
+static void look_later(struct server *server)
+{
+    if (!h2o_timeout_is_linked(&server->look) && server->connections.count > 0) {
+        h2o_timeout_link(server->context.loop, &server->look_timeout, &server->look);
+    }
+}
+
+static void on_look(h2o_timeout_entry_t *look)
+{
+    struct server *server = CONTAINER_OF(look, struct server, look);
+    server->input_bytes =
+        http_connections_bound_input(&server->connections, SERVER_INPUT_BYTES_MAX,
+                                     SERVER_INPUT_SHARE_BYTES, &server->requests_cut);
+    look_later(server);
 }
 
 static void begin_http(struct server *server, h2o_socket_t *socket)
@@ -156,6 +176,7 @@ static void let_in(struct server *server, h2o_socket_t *socket)
 {
     const struct proxies *proxies = server->settings.proxies;
     http_connections_add(&server->connections, socket);
+    look_later(server);
     if (proxies != NULL && proxies_trust_peer(proxies, socket)) {
         await_proxy_header(server, socket);
     } else {
@@ -217,6 +238,8 @@ static void init_http(struct server *server, h2o_loop_t *loop, const struct serv
         access_log_register(path, server->settings.access_log);
     }
     h2o_context_init(&server->context, loop, config);
+    h2o_timeout_init(loop, &server->look_timeout, SERVER_LOOK_MS);
+    server->look.cb = on_look;
     server->accept = (h2o_accept_ctx_t){.ctx = &server->context, .hosts = server->hosts};
 }
 
@@ -275,8 +298,10 @@ void server_free(struct server *server)
         return;
     }
     stop_listening(server);
-    http_connections_close(&server->connections, server->context.loop, &server->context,
-                           &server->config);
+    h2o_loop_t *loop = server->context.loop;
+    h2o_timeout_unlink(&server->look);
+    h2o_timeout_dispose(loop, &server->look_timeout);
+    http_connections_close(&server->connections, loop, &server->context, &server->config);
     free(server);
 }
 
@@ -287,6 +312,8 @@ struct server_stats server_stats(const struct server *server)
         .requests = server->requests,
         .sockets_refused = server->sockets_refused,
         .accepts_paced = server->accepts_paced,
+        .input_bytes = server->input_bytes,
+        .requests_cut = server->requests_cut,
         .proxy_headers_refused = server->proxy_headers_refused,
     };
 }

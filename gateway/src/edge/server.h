@@ -16,6 +16,12 @@ enum {
     /* Of those who come at the same moment, so many are let in by one turn of the loop; the others wait in the kernel's
      * row, and those who are here have their turn in between. */
     SERVER_ACCEPTS_PER_TURN = 64,
+
+    /* What libh2o may keep of all requests that are not answered yet, heads and bodies, as it is looked at every SERVER_LOOK_MS: past
+     * it, the oldest connections that have a share of it are closed. */
+    SERVER_INPUT_BYTES_MAX = 64 * 1024 * 1024,
+    SERVER_INPUT_SHARE_BYTES = 16 * 1024,
+    SERVER_LOOK_MS = 250,
 };
 
 /* What serves the requests to a path and below it. */
@@ -72,6 +78,8 @@ struct server_stats {
     size_t requests;                /* being answered */
     uint64_t sockets_refused;       /* closed as they came: sockets_max */
     uint64_t accepts_paced;         /* turns that let in as many as one may */
+    size_t input_bytes;             /* of SERVER_INPUT_BYTES_MAX, when it was looked at last */
+    uint64_t requests_cut;          /* connections that were closed past it */
     uint64_t proxy_headers_refused; /* connections of `proxies` without one, or with a wrong one */
 };
 

@@ -621,6 +621,10 @@ void client_init_settings(struct hub *hub)
 {
     const struct hub_settings *settings = &hub->settings;
     eio_waits_init(&hub->waits, hub->timers);
+    hub->inboxes = (struct eio_inboxes){
+        .bytes_max = INBOXES_BYTES_MAX,
+        .unit_bytes = MAX_OF((uint32_t)CLIENT_INBOX_SHARE_BYTES, settings->payload_bytes_max / 64),
+    };
     hub->sio = (struct sio_settings){
         .eio = {.ping_interval_ms = settings->ping_interval_ms,
                 .ping_timeout_ms = settings->ping_timeout_ms,
@@ -628,6 +632,7 @@ void client_init_settings(struct hub *hub)
                 .payload_bytes_max = settings->payload_bytes_max,
                 .outbox_bytes_max = CLIENT_OUTBOX_BYTES_MAX,
                 .waits = &hub->waits,
+                .inboxes = &hub->inboxes,
                 .callbacks = {.on_output = on_output,
                               .peek = flight_peek,
                               .advance = flight_advance,

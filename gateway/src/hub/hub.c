@@ -105,6 +105,7 @@ const struct hub_stats *hub_stats(struct hub *hub)
     hub->stats.send_bytes = hub->send_bytes;
     hub->stats.ahead_bytes = hub->ahead_bytes;
     hub->stats.outbox_bytes = hub->outbox_bytes;
+    hub->stats.inbox_bytes = hub->inboxes.bytes;
     hub->stats.queries_waiting = hub->queries_waiting;
     hub->stats.presence_waiting = presence_waiting(hub);
     hub->stats.presence_bytes = hub->presence.names.bytes;

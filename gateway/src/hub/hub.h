@@ -179,9 +179,9 @@ struct hub_stats {
     size_t log_bytes, page_bytes;        /* now */
     size_t sends_waiting, pages_waiting; /* now: without an outcome; to be asked for, or asked */
     size_t queries_waiting;              /* now: for their turn to be asked */
-    size_t send_bytes, ahead_bytes, outbox_bytes; /* now */
-    size_t presence_waiting;                      /* now: rooms whose turn to tell is yet to come */
-    size_t presence_bytes;                        /* now: of other gateways' names */
+    size_t send_bytes, ahead_bytes, outbox_bytes, inbox_bytes; /* now */
+    size_t presence_waiting; /* now: rooms whose turn to tell is yet to come */
+    size_t presence_bytes;   /* now: of other gateways' names */
     struct hub_counts by;
 };
 

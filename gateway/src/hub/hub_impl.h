@@ -28,7 +28,8 @@ struct hub {
     struct hub_settings settings;
     struct hub_world world;
     struct timers *timers;
-    struct eio_waits waits; /* of all clients */
+    struct eio_waits waits;     /* of all clients */
+    struct eio_inboxes inboxes; /* likewise */
     struct sio_settings sio;
     struct hub_stats stats;
 

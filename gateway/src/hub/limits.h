@@ -25,6 +25,12 @@ enum {
        and `chat history` is answered `overloaded`. */
     OUTBOXES_BYTES_MAX = 64 * 1024 * 1024,
     CLIENT_OUTBOX_SHARE_BYTES = 32 * 1024,
+
+    /* What all clients together have sent of packets that are not all there; past it, who sends more of one and has a share of it
+       is closed. */
+    INBOXES_BYTES_MAX = 64 * 1024 * 1024,
+    CLIENT_INBOX_SHARE_BYTES = 16 * 1024,
+
     /* So many members join in one turn, so many clients read on whose page has come, and so many
        members get what is new in their rooms. The others have their turn in the next ones, which
        come at once: so neither a storm nor a large room holds up anybody else. */

@@ -19,6 +19,7 @@ const char *eio_close_reason_name(enum eio_close_reason reason)
     case EIO_CLOSE_OUTBOX_FULL: return "outbox_full";
     case EIO_CLOSE_SERVER: return "server";
     case EIO_CLOSE_UNAUTHORIZED: return "unauthorized";
+    case EIO_CLOSE_INBOX_FULL: return "inbox_full";
     case EIO_CLOSE_MOVED: return "moved";
     }
     ASSERT(!"a close reason");
@@ -46,6 +47,35 @@ void eio_session_leave_open(struct eio_session *session, enum eio_state state,
     }
     if (state == EIO_STATE_CLOSED) {
         enter_closed(session);
+    }
+}
+
+static void set_inbox(struct eio_session *session, uint8_t units)
+{
+    struct eio_inboxes *inboxes = session->settings->inboxes;
+    inboxes->bytes += (size_t)units * inboxes->unit_bytes;
+    inboxes->bytes -= (size_t)session->inbox_units * inboxes->unit_bytes;
+    session->inbox_units = units;
+}
+
+void eio_session_note_inbox(struct eio_session *session, size_t unread, uint64_t now_ms)
+{
+    const struct eio_inboxes *inboxes = session->settings->inboxes;
+    const struct eio_callbacks *callbacks = &session->settings->callbacks;
+    if (inboxes == NULL) {
+        return;
+    }
+    size_t bytes = unread + ws_reader_held(&session->reader) +
+                   (callbacks->held != NULL ? callbacks->held(session) : 0);
+    size_t units = bytes / inboxes->unit_bytes;
+    if (units == session->inbox_units) {
+        return;
+    }
+    ASSERT(units <= UINT8_MAX);
+    set_inbox(session, (uint8_t)units);
+    if (units > 0 && inboxes->bytes > inboxes->bytes_max) {
+        eio_session_close(session, EIO_CLOSE_INBOX_FULL, WS_CLOSE_TRY_AGAIN_LATER, now_ms);
+        set_inbox(session, 0);
     }
 }
 
@@ -146,6 +176,9 @@ void eio_session_release(struct eio_session *session)
     }
     enter_closed(session);
     ws_reader_release(&session->reader);
+    if (session->inbox_units > 0) {
+        set_inbox(session, 0);
+    }
     session->owes_on_close = false;
 }
 
@@ -234,13 +267,18 @@ size_t eio_session_receive(struct eio_session *session, char *data, size_t len, 
         struct ws_event event;
         taken += ws_reader_next(&session->reader, session->settings->payload_bytes_max,
                                 data + taken, len - taken, &event);
-        if (event.type == WS_EVENT_NONE) {
+        if (event.type != WS_EVENT_NONE) {
+            on_ws_event(session, &event, now_ms);
+            continue;
+        }
+        eio_session_note_inbox(session, len - taken, now_ms);
+        if (session->state == EIO_STATE_OPEN) {
             return taken;
         }
-        on_ws_event(session, &event, now_ms);
     }
     ws_reader_release(&session->reader);
     eio_session_pay_on_close(session, now_ms);
+    eio_session_note_inbox(session, 0, now_ms);
     return len;
 }
 

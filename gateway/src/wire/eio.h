@@ -54,7 +54,9 @@
  *                sending calls back on_output alone, and a loop over many sessions may send.
  *             3. Frames never mix: the outbox always goes first, and the rest of a half written frame of the user's is
  *                at its front (see advance).
- *             4. What was sent before the upgrade goes out before what was sent after it, each once: while PROBED
+ *             4. Whoever makes the inboxes of all sessions overflow, and has a unit of it, is closed (EIO_CLOSE_INBOX_FULL):
+ *                so they hold bytes_max, and a unit for each session, at most.
+ *             5. What was sent before the upgrade goes out before what was sent after it, each once: while PROBED
  *                nothing leaves by polling but noops and pings, and nothing but probes by the WebSocket.
  */
 #ifndef PARLEY_WIRE_EIO_H
@@ -92,7 +94,8 @@ enum eio_close_reason {
     EIO_CLOSE_OUTBOX_FULL,  /* the peer does not read what it asked for */
     EIO_CLOSE_SERVER,       /* eio_session_close() */
     EIO_CLOSE_UNAUTHORIZED, /* likewise: the peer may not be here (any more) */
-    EIO_CLOSE_MOVED,        /* eio_session_hand_over(): another server has it */
+    EIO_CLOSE_INBOX_FULL, /* all sessions together hold too much that is unfinished, this one some of it */
+    EIO_CLOSE_MOVED, /* eio_session_hand_over(): another server has it */
 };
 
 /* A stable lower-case word for logs and metrics. */
@@ -127,6 +130,18 @@ struct eio_callbacks {
      * eio_probe_open() is not used.
      */
     void (*on_upgraded)(struct eio_session *session, struct eio_probe *probe, uint64_t now_ms);
+    /* Bytes that the user keeps of messages until more of them come; gone with on_close. NULL: none. */
+    size_t (*held)(struct eio_session *session);
+};
+
+/*
+ * What all sessions of a server hold of packets that are not all there yet: frames, fragments, and `held`. Counted are whole
+ * units of each session, so that whoever holds less than one does not count and is not closed.
+ */
+struct eio_inboxes {
+    size_t bytes; /* now */
+    size_t bytes_max;
+    uint32_t unit_bytes; /* at least a 64th of payload_bytes_max */
 };
 
 /* Shared by all sessions of a server; must outlive them. */
@@ -136,7 +151,8 @@ struct eio_settings {
     uint32_t upgrade_timeout_ms; /* from the WebSocket to "5" */
     uint32_t payload_bytes_max; /* longest packet and POST body in, maxPayload of the open packet */
     uint32_t outbox_bytes_max;
-    struct eio_waits *waits; /* of these sessions and no others; initialized */
+    struct eio_waits *waits;     /* of these sessions and no others; initialized */
+    struct eio_inboxes *inboxes; /* likewise; NULL: without a bound */
     struct eio_callbacks callbacks;
 };
 
@@ -158,7 +174,8 @@ struct eio_session {
     uint8_t close_reason;    /* enum eio_close_reason, unless OPEN */
     bool awaits_pong;
     bool owes_ping; /* over polling, a ping is not in the outbox: it goes out while PROBED, too */
-    bool owes_on_close; /* CLOSED because the outbox was full, and on_close was not called yet */
+    bool owes_on_close;  /* CLOSED because the outbox was full, and on_close was not called yet */
+    uint8_t inbox_units; /* what it has of settings->inboxes */
     char sid[EIO_SID_BYTES];
 };
 

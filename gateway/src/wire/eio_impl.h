@@ -21,6 +21,12 @@ void eio_session_init(struct eio_session *session, const struct eio_settings *se
 void eio_session_on_due(struct eio_session *session, uint64_t now_ms);
 
 /* The one way out of OPEN. Closes the session's probe; calls nothing else back. */
+/*
+ * The session holds @unread bytes of what it received, besides what its reader and its user keep. Where that makes all hold too
+ * much, closes it: then the caller lets go of what is unread, and releases the reader.
+ */
+void eio_session_note_inbox(struct eio_session *session, size_t unread, uint64_t now_ms);
+
 void eio_session_leave_open(struct eio_session *session, enum eio_state state,
                             enum eio_close_reason reason);
 

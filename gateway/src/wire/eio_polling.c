@@ -159,6 +159,7 @@ enum eio_post_result eio_session_post(struct eio_session *session, struct bytes 
     if (session->state == EIO_STATE_OPEN) {
         take_payload(session, body, now_ms);
         eio_session_pay_on_close(session, now_ms);
+        eio_session_note_inbox(session, 0, now_ms);
     }
     bool is_refused = session->state == EIO_STATE_CLOSED && session->close_reason != EIO_CLOSE_PEER;
     return is_refused ? EIO_POST_REFUSED : EIO_POST_OK;

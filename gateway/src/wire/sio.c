@@ -325,6 +325,12 @@ static void on_session_close(struct eio_session *session, enum eio_close_reason 
     settings_of(client)->callbacks.on_client_close(client, reason, now_ms);
 }
 
+static size_t held(struct eio_session *session)
+{
+    const struct sio_assembly *assembly = sio_client_of(session)->assembly;
+    return assembly != NULL ? sio_assembly_held(assembly) : 0;
+}
+
 /* A client whose CONNECT is held does its part: it gets the time once more. */
 static void on_connect_timeout(struct timer *timer, uint64_t now_ms)
 {
@@ -341,6 +347,7 @@ void sio_settings_init(struct sio_settings *settings)
 {
     settings->eio.callbacks.on_message = on_message;
     settings->eio.callbacks.on_close = on_session_close;
+    settings->eio.callbacks.held = held;
 }
 
 static void init(struct sio_client *client, const struct sio_settings *settings, uint64_t now_ms)

@@ -65,6 +65,12 @@ uint32_t sio_assembly_attachments(const struct sio_assembly *assembly,
     return assembly->count;
 }
 
+size_t sio_assembly_held(const struct sio_assembly *assembly)
+{
+    const struct sio_packet *packet = &assembly->packet;
+    return packet->namespace.len + packet->payload.len + assembly->data.len;
+}
+
 const struct sio_packet *sio_assembly_packet(const struct sio_assembly *assembly)
 {
     return &assembly->packet;

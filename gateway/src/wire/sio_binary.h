@@ -31,6 +31,9 @@ const struct sio_packet *sio_assembly_packet(const struct sio_assembly *assembly
 uint32_t sio_assembly_attachments(const struct sio_assembly *assembly,
                                   struct bytes ret_attachments[SIO_ATTACHMENTS_MAX]);
 
+/* Bytes of text and attachments. */
+size_t sio_assembly_held(const struct sio_assembly *assembly);
+
 /* Appends the packet as its client wrote it. */
 void sio_assembly_append_text(const struct sio_assembly *assembly, struct buf *out);
 

@@ -97,6 +97,11 @@ static bool first_bytes_are_legal(const struct ws_reader *reader, unsigned char 
     }
 }
 
+size_t ws_reader_held(const struct ws_reader *reader)
+{
+    return reader->fragments != NULL ? reader->fragments->payload.len : 0;
+}
+
 /*
  * Reads the header at @data. Returns true with *@ret_frame when it is whole and legal; otherwise
  * false, with *ret_event NONE (more bytes are needed) or ERROR.

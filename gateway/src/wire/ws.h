@@ -37,6 +37,7 @@ enum ws_close_code {
     WS_CLOSE_INVALID_TEXT = 1007,
     WS_CLOSE_POLICY_VIOLATION = 1008,
     WS_CLOSE_TOO_BIG = 1009,
+    WS_CLOSE_TRY_AGAIN_LATER = 1013, /* IANA's register */
 };
 
 struct ws_fragments; /* of an unfinished message; on the heap only while there is one */
@@ -47,6 +48,9 @@ struct ws_reader {
 
 void ws_reader_init(struct ws_reader *reader);
 void ws_reader_release(struct ws_reader *reader);
+
+/* Bytes that it keeps. */
+size_t ws_reader_held(const struct ws_reader *reader);
 
 enum ws_event_type {
     WS_EVENT_NONE,    /* no whole frame there: come back with more bytes behind these */
