@@ -77,6 +77,7 @@ struct bus {
 
     pthread_t thread;
     h2o_barrier_t thread_is_up;
+    h2o_barrier_t no_more_commands; /* the last one was sent, to its very end */
     h2o_loop_t *thread_loop;
     h2o_multithread_queue_t *command_queue;
     h2o_multithread_receiver_t commands;
@@ -562,6 +563,7 @@ static void *run_thread(void *user)
         h2o_evloop_run(bus->thread_loop, bus->nats == NULL ? NATS_RETRY_MS : LOST_CHECK_MS);
         look_at_size_again(bus, &checked_ms);
     }
+    h2o_barrier_wait(&bus->no_more_commands);
     end_commands(bus);
     return NULL;
 }
@@ -774,6 +776,7 @@ struct bus *bus_new(h2o_loop_t *loop, const struct nats_settings *nats, struct b
     bus->options = options;
     ASSERT(set_callbacks(options, bus) == NATS_OK);
     h2o_barrier_init(&bus->thread_is_up, 2);
+    h2o_barrier_init(&bus->no_more_commands, 2);
     ASSERT(pthread_create(&bus->thread, NULL, run_thread, bus) == 0);
     h2o_barrier_wait(&bus->thread_is_up); /* commands may be sent from here on */
     return bus;
@@ -809,6 +812,7 @@ void bus_free(struct bus *bus)
     }
     atomic_store(&bus->is_closing, true);
     send_command(bus, COMMAND_STOP, (struct bytes){0}, "", "");
+    h2o_barrier_wait(&bus->no_more_commands);
     pthread_join(bus->thread, NULL);
     if (bus->nats != NULL) {
         close_connection(bus);
