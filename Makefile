@@ -1,7 +1,7 @@
 # Everything that one does with a checkout. The recipes are in scripts/; each does its own set-up.
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test chaos storm-test attack-test rolling-test k8s-test pictures fuzz sbom check bench bench-quick bench-scale bench-instructions build images compose compose-test docs clean
+.PHONY: help run dev test chaos storm-test attack-test rolling-test k8s-test pictures fuzz sbom check tsan valgrind bench bench-quick bench-scale bench-instructions build images compose compose-test docs clean
 
 # Recipes may only use what a fresh Debian has.
 SHELL := /bin/bash
@@ -59,7 +59,7 @@ sbom: ## a bill of materials of what the programs and the page are made of, in b
 	@scripts/build release parley-gateway parley-store
 	@scripts/sbom build/sbom.spdx.json
 
-check: ## format, clang-tidy, direction of includes, scripts, YAML, Kubernetes manifests, generated pages
+check: ## format, clang-tidy, cppcheck, gcc -fanalyzer, direction of includes, scripts, YAML, Kubernetes manifests, generated pages
 	@scripts/setup run check
 	@scripts/check
 
@@ -67,7 +67,10 @@ k8s-test: ## the same promises in the cluster of the current kubectl context: ch
 	@scripts/setup run k8s
 	@scripts/k8s-test
 
-.PHONY: valgrind
+tsan: ## the integration tests on services under ThreadSanitizer, in 20 minutes
+	@scripts/setup run test
+	@scripts/tsan
+
 valgrind: ## some integration tests on services under valgrind
 	@scripts/setup run test valgrind
 	@scripts/valgrind

@@ -12,7 +12,9 @@ import { promisify } from 'node:util';
 import { Guest, OTHER } from './harness/guest.mjs';
 import { Gateway } from './harness/parley.mjs';
 import { someone, someoneIn } from './harness/person.mjs';
+import { Polling, request } from './harness/polling.mjs';
 import { promise } from './harness/promise.mjs';
+import { RawWebSocket } from './harness/raw_websocket.mjs';
 import { freshRoom, ownStack } from './harness/stack.mjs';
 import { TokenKey, forged, inSeconds, jwkSet } from './harness/tokens.mjs';
 
@@ -247,6 +249,32 @@ promise('nobody_goes_on_with_anothers_session', { of: stack }, async (t) => {
     await anna.hasSeen(2);
     assert.equal(anna.messages.at(-1).username, 'eve');
     assert.deepEqual(anna.leaves, [], 'and anna is not put out by it');
+});
+
+promise('anothers_polling_session_cannot_be_used_by_way_of_any_gateway', { of: stack }, async (t) => {
+    const room = freshRoom();
+    const server = { url: stack.urls[0], path: '/socket.io/' };
+    const anna = await Polling.join(t, server, `/${room},`, { token: tokenOf('anna') });
+    assert.match(anna.reply, new RegExp(`^40/${room},`));
+    const eve = await Polling.join(t, server, `/${room},`, { token: tokenOf('eve', { rooms: { read: ['*'] } }) });
+    // Its id is secret but for the gateway's part: what is nearest to it is nobody's.
+    const { sid } = anna.handshake;
+    const near = [sid.slice(0, -1) + (sid.endsWith('A') ? 'B' : 'A'), sid.slice(0, -1), `${sid}A`, eve.handshake.sid.slice(0, 10) + sid.slice(10)];
+    for (const url of stack.urls) {
+        for (const guess of near.filter((id) => ![sid, eve.handshake.sid].includes(id))) {
+            const target = `/socket.io/?EIO=4&transport=polling&sid=${guess}`;
+            for (const method of ['GET', 'POST']) {
+                const answer = await request(url, target, { method, body: method === 'POST' ? `41/${room},` : undefined });
+                assert.deepEqual([answer.status, JSON.parse(answer.text).code], [400, 1], guess);
+            }
+            const websocket = await RawWebSocket.ask(t, url, target.replace('polling', 'websocket'));
+            assert.match(websocket.answer, /^HTTP\/1\.1 400 /);
+        }
+        // Her own session, relayed or not, has her own rights, whatever she says.
+        await eve.at(url).post(`42/${room},7["chat message","as anna","c1",{"username":"anna"}]`);
+        assert.match(await eve.at(url).packet(), /forbidden/);
+        assert.ok(await anna.at(url).isKnown());
+    }
 });
 
 promise('a_session_that_moves_to_another_gateway_takes_its_rights_along', { of: stack }, async (t) => {

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { someoneIn } from './harness/person.mjs';
 import { promise } from './harness/promise.mjs';
-import { RawWebSocket } from './harness/raw_websocket.mjs';
+import { frame, OP, RawWebSocket } from './harness/raw_websocket.mjs';
 import { anyStack, freshRoom, ownStack } from './harness/stack.mjs';
 
 const stack = anyStack({ gateways: 1 });
@@ -146,6 +146,17 @@ promise('who_does_not_answer_a_ping_is_let_go', { of: hasty }, async (t) => {
     const lasted = performance.now() - since;
     assert.ok(lasted > 400, `interval and timeout are 500 ms; ended after ${lasted}`);
     assert.equal(raw.frames.filter(({ payload }) => payload.toString() === '2').length, 1);
+});
+
+promise('who_sends_a_frame_byte_by_byte_for_ever_is_let_go_like_one_who_is_silent', { of: hasty }, async (t) => {
+    for (const begun of [frame({ payload: 'x'.repeat(1000) }).subarray(0, 10), frame({ payload: '4', fin: false })]) {
+        const raw = await RawWebSocket.join(t, hasty.urls[0]);
+        raw.socket.write(begun);
+        // A pong cannot stand within a packet, and none counts that is no packet of Engine.IO.
+        const more = setInterval(() => raw.socket.write(begun.length === 10 ? 'x' : frame({ opcode: OP.continuation, payload: 'x', fin: false })), 20);
+        t.after(() => clearInterval(more));
+        await raw.ended();
+    }
 });
 
 promise('who_joins_no_room_is_let_go', { of: hasty }, async (t) => {

@@ -12,6 +12,7 @@ import { freshRoom, ownStack } from './harness/stack.mjs';
 const stack = ownStack({ gatewayEnv: { CLIENT_RATE: undefined, ROOM_RATE: undefined } });
 const slow = ownStack({ gateways: 1, gatewayEnv: { CLIENT_RATE: '2', RATE_BURST: '1s' } });
 const perUser = ownStack({ gateways: 1, gatewayEnv: { USER_RATE: '2', RATE_BURST: '1s' } });
+const perRoom = ownStack({ gateways: 1, gatewayEnv: { ROOM_RATE: '4', RATE_BURST: '1s' } });
 const browser = oneBrowser();
 
 /** The defaults: 20 a second, and what five seconds bring at once. */
@@ -66,4 +67,19 @@ promise('a_user_has_one_limit_however_many_tabs', { of: perUser }, async (t) => 
     assert.match(message, /from one user/);
     assert.ok(retryAfter > 0 && retryAfter <= 500, `retryAfter ${retryAfter}`);
     assert.equal((await bert.say('at my own pace')).status, 'ok');
+});
+
+promise('a_room_has_one_limit_whoever_talks', { of: perRoom }, async (t) => {
+    const room = freshRoom();
+    const people = await Promise.all(range(1, 5).map(() => someoneIn(t, perRoom.urls[0], { room })));
+    for (const person of people.slice(0, 4)) assert.equal((await person.say('hello')).status, 'ok');
+    const [last] = people.slice(-1);
+    const clientId = randomUUID();
+    last.say('one too many', clientId);
+    await last.until(() => last.errors.length > 0, () => 'a chat error');
+    const [{ code, clientId: refused, retryAfter }] = last.errors;
+    assert.deepEqual([code, refused], ['rate_limited', clientId]);
+    assert.ok(retryAfter > 0 && retryAfter <= 250, `retryAfter ${retryAfter}`);
+    const elsewhere = await someoneIn(t, perRoom.urls[0], { room: freshRoom() });
+    assert.equal((await elsewhere.say('here is quiet')).status, 'ok');
 });

@@ -35,13 +35,17 @@ promise('a_closed_client_that_reads_nothing_is_not_waited_for', { of: stack }, a
 });
 
 promise('a_connection_that_says_nothing_or_half_a_request_is_closed', { of: stack }, async (t) => {
-    const kinds = { nothing: '', 'half a request': 'GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n' };
+    const head = 'POST /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n';
+    const kinds = { nothing: '', 'half a head': head, 'half a body': `${head}Content-Length: 1000\r\n\r\n` };
     await Promise.all(
         Object.entries(kinds).map(async ([what, text]) => {
             const socket = net.connect(stack.gateways[0].port, '127.0.0.1');
             t.after(() => socket.destroy());
             socket.on('error', () => {}).resume();
             socket.write(text);
+            // More of it, but slowly, gives it no more time.
+            const more = text && setInterval(() => socket.write('x'), 200);
+            t.after(() => clearInterval(more));
             await within(once(socket, 'close'), `the end of a connection that says ${what}`);
         }),
     );

@@ -27,6 +27,7 @@ copyFileSync(first.certFile, cert);
 copyFileSync(first.keyFile, key);
 
 const stack = ownStack({ gateways: 2, gatewayEnv: { TLS_CERT_FILE: cert, TLS_KEY_FILE: key } });
+const full = ownStack({ gateways: 1, gatewayEnv: { TLS_CERT_FILE: cert, TLS_KEY_FILE: key, CONNECTIONS_MAX: '3' } });
 const plain = ownStack({ gateways: 1 });
 const ca = authority.certificate;
 const secure = (url) => url.replace('http:', 'https:');
@@ -207,6 +208,16 @@ promise('a_handshake_that_never_ends_counts_as_a_connection_and_has_10_s', { of:
     await Promise.all(closings);
     assert.ok(Date.now() - began > 9_000, 'they had their time');
     await eventually(async () => (await open()) === 0, 'them to be forgotten');
+});
+
+promise('a_full_gateway_refuses_with_503_over_TLS_too', { of: full }, async (t) => {
+    const url = secure(full.urls[0]);
+    for (let n = 1; n <= 3; n++) await someoneIn(t, url, { room: freshRoom(), options: over(['websocket']) });
+    const refused = await get(`${url}/socket.io/?EIO=4&transport=polling`);
+    assert.equal(refused.status, 503);
+    assert.ok(Number(refused.headers['retry-after']) > 0);
+    const late = someone(t, url, { room: freshRoom(), options: over(['websocket']) });
+    await late.until(() => late.refusals.length > 0, 'a refusal');
 });
 
 promise('a_forged_record_closes_its_own_connection_and_no_other', { of: stack }, async (t) => {

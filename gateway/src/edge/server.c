@@ -61,6 +61,17 @@ static void on_request_end(void *answered)
     ((struct being_answered *)answered)->server->requests--;
 }
 
+static size_t head_bytes(const h2o_req_t *req)
+{
+    size_t bytes = req->method.len + req->path.len + sizeof("  HTTP/1.1\r\n\r\n") - 1;
+    bytes += sizeof("host: \r\n") - 1 + req->authority.len; /* which libh2o keeps apart */
+    for (size_t i = 0; i < req->headers.size; i++) {
+        const h2o_header_t *header = &req->headers.entries[i];
+        bytes += header->name->len + header->value.len + sizeof(": \r\n") - 1;
+    }
+    return bytes;
+}
+
 static int on_request(h2o_handler_t *super, h2o_req_t *req)
 {
     struct server *server = ((struct handler *)super)->server;
@@ -68,6 +79,12 @@ static int on_request(h2o_handler_t *super, h2o_req_t *req)
         h2o_mem_alloc_shared(&req->pool, sizeof(*answered), on_request_end);
     answered->server = server;
     server->requests++;
+    if (head_bytes(req) > SERVER_HEAD_BYTES_MAX) {
+        req->http1_is_persistent = 0;
+        http_respond(req, 431, "Request Header Fields Too Large", "text/plain",
+                     BYTES("the request's head is longer than 16 KiB\n"));
+        return 0;
+    }
     const struct server_route *route = &((struct handler *)super)->route;
     bool is_root = strcmp(route->path, "/") == 0;
     route->serve(route->user, req,

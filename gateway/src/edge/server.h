@@ -17,6 +17,10 @@ enum {
      * row, and those who are here have their turn in between. */
     SERVER_ACCEPTS_PER_TURN = 64,
 
+    /* Longest head of a request: its line and its fields, as HTTP/1.1 has them; more is answered with 431 (RFC 6585, section 5). libh2o
+     * itself would take 400 KiB. */
+    SERVER_HEAD_BYTES_MAX = 16 * 1024,
+
     /* What libh2o may keep of all requests that are not answered yet, heads and bodies, as it is looked at every SERVER_LOOK_MS: past
      * it, the oldest connections that have a share of it are closed. */
     SERVER_INPUT_BYTES_MAX = 64 * 1024 * 1024,
