@@ -122,8 +122,8 @@ export class Chat {
   }
 
   /**
-   * Goes by another name, which takes new sessions: the name is part of the handshake. A room waits for a draft whose fate
-   * is open; sent again under another name, that would be another message, and might appear twice.
+   * Goes by another name, which takes new sessions: the name is part of the handshake. A room goes by the old one until all
+   * that was written under it is sent; under another one it would be another message, and might appear twice.
    *
    * @param {string} name
    */

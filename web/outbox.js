@@ -30,7 +30,6 @@ const PERMANENT_CODES = new Set(['invalid_message', 'too_large', 'forbidden']);
  * @property {number} order     ascending in the order of writing
  * @property {DraftState} state
  * @property {number} attempts  since it was written, or since "try again"
- * @property {boolean} wasSent  at least once, so that the room may have it
  * @property {number} id        the room's id for it; 0 until acknowledged
  * @property {string} reason    why it failed; empty unless it did
  * @property {boolean} hopeless the same text would fail again
@@ -79,9 +78,9 @@ export class Outbox {
     return this.drafts.some((draft) => draft.state !== 'sent');
   }
 
-  /** A draft that was sent and whose fate is not known yet. */
-  get uncertain() {
-    return this.drafts.find((draft) => draft.state === 'sending' && draft.wasSent);
+  /** The draft that is on its way, or is the next to go. */
+  get next() {
+    return this.drafts.find((draft) => draft.state === 'sending');
   }
 
   /**
@@ -100,7 +99,6 @@ export class Outbox {
       order,
       state: 'sending',
       attempts: 0,
-      wasSent: false,
       id: 0,
       reason: '',
       hopeless: false,
@@ -112,7 +110,7 @@ export class Outbox {
   }
 
   /**
-   * Takes up drafts that were kept, in front of those that were written since. Whether they were sent is not known.
+   * Takes up drafts that were kept, in front of those that were written since. Whether the room has them is not known.
    *
    * @param {Pick<Draft, 'clientId' | 'author' | 'content' | 'order' | 'reason' | 'hopeless'>[]} kept in the order of
    *   writing
@@ -122,7 +120,7 @@ export class Outbox {
     this.#drafts.clear();
     for (const draft of kept) {
       const state = draft.reason === '' ? 'sending' : 'failed';
-      this.#drafts.set(draft.clientId, { ...draft, state, attempts: 0, wasSent: true, id: 0 });
+      this.#drafts.set(draft.clientId, { ...draft, state, attempts: 0, id: 0 });
     }
     for (const draft of newer) this.#drafts.set(draft.clientId, draft);
     this.#next();
@@ -236,20 +234,15 @@ export class Outbox {
 
   #next() {
     if (!this.#isOpen || this.#inFlight || this.#pause !== undefined) return;
-    for (const draft of this.#drafts.values()) {
-      if (draft.state !== 'sending') continue;
-      /* Under another name it would be another message to the room, and might appear twice. */
-      if (draft.wasSent && draft.author !== this.#links.author()) return;
-      this.#inFlight = draft;
-      draft.author = this.#links.author();
-      draft.attempts += 1;
-      draft.wasSent = true;
-      const transmission = ++this.#transmission;
-      this.#links.transmit(draft, (failure) => {
-        if (transmission === this.#transmission) this.failed(draft.clientId, failure);
-      });
-      return;
-    }
+    const draft = this.next;
+    /* Nobody said it under another name; and to the room, which may have it already, that would be another message. */
+    if (!draft || draft.author !== this.#links.author()) return;
+    this.#inFlight = draft;
+    draft.attempts += 1;
+    const transmission = ++this.#transmission;
+    this.#links.transmit(draft, (failure) => {
+      if (transmission === this.#transmission) this.failed(draft.clientId, failure);
+    });
   }
 
   /** Nothing is in flight and nothing has to wait. */

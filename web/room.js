@@ -63,7 +63,7 @@ export function isRoomName(name) {
  * @property {(room: Room) => void} onPeople   who is here, or typing
  * @property {(room: Room) => void} onSettled  what was missed has arrived
  * @property {(room: Room, text: string) => void} onNotice  the server says something about no message in particular
- * @property {(room: Room) => void} onFree     the session may be ended: no draft needs it to be settled
+ * @property {(room: Room) => void} onFree     another name's session may be due: see Room.authorFor()
  */
 
 export class Room {
@@ -154,7 +154,7 @@ export class Room {
 
   /** The name that a session of this room has to go by, if people are to be called @wanted. */
   authorFor(/** @type {string} */ wanted) {
-    return this.outbox.uncertain?.author ?? wanted;
+    return this.outbox.next?.author ?? wanted;
   }
 
   get author() {
@@ -207,6 +207,7 @@ export class Room {
     this.#typingToldAt = 0;
     const draft = this.outbox.add(newClientId(), author, content, this.#drafts.nextOrder());
     this.#listeners.onDraft(this, draft);
+    this.#listeners.onFree(this); /* as below */
   }
 
   /** @param {string} clientId of a failed draft */

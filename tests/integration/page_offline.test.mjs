@@ -180,6 +180,25 @@ promise('trying_again_after_a_change_of_names_sends_under_the_old_one', { of: st
     ]);
 });
 
+promise('what_is_written_while_a_message_of_another_name_is_on_its_way_goes_out_under_its_own', { of: stack }, async (t) => {
+    const room = freshRoom();
+    const witness = await someoneIn(t, stack.urls[1], { room });
+    const anna = await browser.visit(t, pageOf(0, room), 'Anna');
+    await stack.postgres.pause();
+    await anna.write('by Anna');
+    await anna.message('by Anna').and(anna.page.locator('[data-state="sending"]')).waitFor();
+    await anna.isCalled('Annabel');
+    await anna.write('by Annabel');
+    await anna.write('by Annabel, too');
+    await stack.postgres.resume();
+    await witness.hasCounted(3);
+    assert.deepEqual(witness.messages.map(({ username, content }) => [username, content]), [
+        ['Anna', 'by Anna'],
+        ['Annabel', 'by Annabel'],
+        ['Annabel', 'by Annabel, too'],
+    ]);
+});
+
 promise('a_clock_that_is_set_back_does_not_change_the_order', { of: stack }, async (t) => {
     const room = freshRoom();
     const witness = await someoneIn(t, stack.urls[1], { room });
