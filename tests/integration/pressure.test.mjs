@@ -216,7 +216,12 @@ promise('a_NATS_that_takes_too_little_counts_as_none_until_it_takes_enough', { o
         () => stack.nats.child.lines.filter(({ text }) => /max_payload = 65536/.test(text)).length === 1,
         'NATS to be configured anew',
     );
+    // While Postgres does not answer, all but the first wait, and then go together.
+    await stack.postgres.pause();
     const again = range(31, 60).map((n) => emit(anna, `${n} ${'z'.repeat(8000)}`));
+    const waiting = async () => metric(await stack.gateways[0].metrics(), 'parley_messages_waiting');
+    await eventually(async () => (await waiting()) === again.length, 'all of them to wait');
+    await stack.postgres.resume();
     await eventually(async () => /max_payload/.test(await says(stack.gateways[0])), 'the gateway to name max_payload');
     await settle(anna, again);
     await stack.nats.kill();
