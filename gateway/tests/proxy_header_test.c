@@ -120,23 +120,28 @@ TEST(what_is_no_header_is_found_out_at_its_first_wrong_byte)
     assert_string_equal(PEER_OF(SIGNATURE "\x21\x21\x00\x23"), "wrong"); /* too short for IPv6 */
 }
 
+static void put(char *at, struct bytes bytes)
+{
+    memcpy(at, bytes.data, bytes.len);
+}
+
 TEST(a_header_of_the_longest_and_one_byte_more)
 {
     char text[PROXY_HEADER_BYTES_MAX + 1] = "PROXY UNKNOWN ";
     memset(text + 14, 'x', 107 - 14 - 2);
-    memcpy(text + 105, "\r\n", 2);
+    put(text + 105, BYTES("\r\n"));
     assert_string_equal(peer_of(bytes_of(text, 106)), "partial");
     struct sockaddr_storage peer;
     size_t len;
     CHECK(proxy_header_read(bytes_of(text, 107), &len, &peer) == PROXY_HEADER_WHOLE);
     assert_int_equal(len, 107);
-    memcpy(text + 105, "x\r\n", 3);
+    put(text + 105, BYTES("x\r\n"));
     assert_string_equal(peer_of(bytes_of(text, 108)), "wrong");
 
     for (int more = 0; more <= 1; more++) {
         memset(text, 0, sizeof(text));
         size_t rest = PROXY_HEADER_BYTES_MAX - 16 + (size_t)more;
-        memcpy(text, SIGNATURE "\x21\x11", 14);
+        put(text, BYTES(SIGNATURE "\x21\x11"));
         text[14] = (char)(rest >> 8);
         text[15] = (char)rest;
         enum proxy_header header = proxy_header_read(bytes_of(text, 16 + rest), &len, &peer);
