@@ -415,6 +415,7 @@ static void draw_cluster(struct cluster *cluster)
         snprintf(name, sizeof(name), "person%zu", i);
         cluster->people[i].client = fake_client_new(world, name);
         cluster->people[i].client->is_quiet = true;
+        cluster->people[i].client->source = (uint32_t)i % 3;
         connect_person(cluster, &cluster->people[i], false);
     }
 }

@@ -405,6 +405,12 @@ static size_t world_write(void *user, struct client *client, const char *data, s
     return fake_client_write(client_transport(client), data, len);
 }
 
+static uint32_t world_source(void *user, const struct client *client)
+{
+    (void)user;
+    return ((const struct fake_client *)client_transport(client))->source;
+}
+
 static void world_forward(void *user, const struct contract_peer_key *to, struct bytes payload,
                           bool is_last)
 {
@@ -522,6 +528,7 @@ struct fake_gateway *fake_gateway_start(struct fake_world *world, unsigned index
         .publish = world_publish,
         .flush = world_flush,
         .write = world_write,
+        .source = world_source,
         .forward = world_forward,
         .tell = world_tell,
         .admit = world->admit,

@@ -110,6 +110,7 @@ struct fake_client {
     struct fake_gateway *awaits_from;
     uint64_t move; /* number of that upgrade */
     char username[33];
+    uint32_t source;  /* hub_world.source() */
     size_t write_max; /* bytes that the socket takes at a time */
     size_t window;    /* bytes that it takes in all before it is full, until fake_client_drain() */
     size_t window_left;

@@ -377,6 +377,25 @@ TEST(heads_are_asked_for_at_doubling_intervals)
     assert_int_equal(world.gateways[0].queries, 16); /* every minute */
 }
 
+TEST(heads_that_are_to_be_asked_for_meanwhile_are_asked_together)
+{
+    joined("ann", 0, "");
+    fake_world_run(&world, 100);
+    world.gateways[0].queries = 0;
+    world.query_mode = FAKE_STORE_SILENT;
+    for (int i = 0; i < 20; i++) {
+        struct fake_client *client = fake_client_new(&world, "x");
+        fake_client_connect(client, &world.gateways[0]);
+        fake_client_join(client, "/", "\"serverOffset\":999"); /* past all that the gateway knows */
+        fake_world_run(&world, 10);
+    }
+    assert_int_equal(world.gateways[0].queries, 1);
+    world.query_mode = FAKE_STORE_UP;
+    fake_world_run(&world, REQUEST_TIMEOUT_MS + 100);
+    assert_int_equal(hub_stats(world.gateways[0].hub)->members, 21);
+    assert_int_equal(world.gateways[0].queries, 3); /* again, and what became due meanwhile */
+}
+
 TEST(many_rooms_are_asked_for_in_few_queries)
 {
     for (int i = 0; i < 8; i++) {
@@ -423,4 +442,5 @@ TEST_MAIN(IN_A_WORLD(how_late_a_message_is_counts_and_history_does_not),
           IN_A_WORLD(the_room_past_the_limit_is_refused_and_the_others_go_on),
           IN_A_WORLD(a_room_goes_after_its_grace_time_and_comes_back_whole),
           IN_A_WORLD(heads_are_asked_for_at_doubling_intervals),
+          IN_A_WORLD(heads_that_are_to_be_asked_for_meanwhile_are_asked_together),
           IN_A_WORLD(many_rooms_are_asked_for_in_few_queries))

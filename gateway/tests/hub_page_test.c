@@ -139,19 +139,19 @@ TEST(history_goes_back_over_a_page_that_comes_in_parts)
     fake_client_saw(ann, "history 190-199 more");
 }
 
-/* Names of rooms of one shard, and of another one. */
-static void find_rooms(char names[6][16], char *ret_other)
+/* Names of @count rooms of one shard, and of another one. */
+static void find_rooms(char names[][16], size_t count, char *ret_other)
 {
     size_t found = 0;
     ret_other[0] = '\0';
-    for (int i = 0; found < 6 || ret_other[0] == '\0'; i++) {
+    for (int i = 0; found < count || ret_other[0] == '\0'; i++) {
         char name[16];
         snprintf(name, sizeof(name), "r%d", i);
         bool is_same = found == 0 || contract_shard(bytes_of_string(name)) ==
                                          contract_shard(bytes_of_string(names[0]));
         if (!is_same) {
             strcpy(ret_other, name);
-        } else if (found < 6) {
+        } else if (found < count) {
             strcpy(names[found++], name);
         }
     }
@@ -161,7 +161,7 @@ TEST(queries_of_one_shard_past_the_bound_wait_for_their_turn_and_no_other_shards
 {
     struct hub *hub = world.gateways[0].hub;
     char names[6][16], other[16], namespace[32];
-    find_rooms(names, other);
+    find_rooms(names, 6, other);
     static_assert(QUERIES_OF_SHARD_MAX == 4, "rooms");
     world.query_mode = FAKE_STORE_SILENT;
     for (size_t i = 0; i < 6; i++) {
@@ -184,6 +184,71 @@ TEST(queries_of_one_shard_past_the_bound_wait_for_their_turn_and_no_other_shards
     fake_world_run(&world, REQUEST_TIMEOUT_MS + 100);
     assert_int_equal(hub_stats(hub)->queries_waiting, 0);
     assert_int_equal(hub_stats(hub)->members, 6);
+}
+
+/* Somebody at the address @source who opens the @count rooms @names. */
+static struct fake_client *opener(uint32_t source, char names[][16], size_t count)
+{
+    struct fake_client *client = fake_client_new(&world, "ann");
+    client->source = source;
+    fake_client_connect(client, &world.gateways[0]);
+    for (size_t i = 0; i < count; i++) {
+        char namespace[32];
+        snprintf(namespace, sizeof(namespace), "/%s", names[i]);
+        fake_client_join(client, namespace, "");
+    }
+    return client;
+}
+
+TEST(who_opens_many_rooms_lets_those_of_other_addresses_wait_for_one_of_them)
+{
+    enum { OPENERS = 3, MANY = OPENERS * FAKE_PLACES_MAX };
+    char names[MANY + 1][16], other[16];
+    find_rooms(names, MANY + 1, other);
+    world.query_mode = FAKE_STORE_SILENT;
+    for (size_t i = 0; i < OPENERS; i++) {
+        opener(1, &names[i * FAKE_PLACES_MAX], FAKE_PLACES_MAX);
+    }
+    struct fake_client *bob = opener(2, &names[MANY], 1);
+    fake_world_run(&world, 10);
+    struct hub *hub = world.gateways[0].hub;
+    assert_int_equal(hub_stats(hub)->queries_waiting, MANY + 1 - QUERIES_OF_SHARD_MAX);
+    world.query_mode = FAKE_STORE_UP;
+    for (uint64_t end_ms = world.now_ms + 10000; !bob->places[0].is_joined;) {
+        assert_true(world.now_ms < end_ms);
+        fake_world_run(&world, 1);
+    }
+    assert_true(hub_stats(hub)->members <= (size_t)2 * QUERIES_OF_SHARD_MAX + 1);
+    fake_world_run(&world, 10000);
+    assert_int_equal(hub_stats(hub)->members, MANY + 1);
+}
+
+TEST(who_reads_many_pages_lets_those_of_other_addresses_wait_for_one_of_them)
+{
+    enum { PAGES = 20 };
+    struct hub *hub = start_with_room_for(4, 65536); /* two are fetched at a time */
+    fake_store_fill(&world.store, BYTES("lobby"), "m", PAGES * CONTRACT_PAGE);
+    reader(PAGES * CONTRACT_PAGE - 1);
+    fake_world_run(&world, 50);
+    world.query_mode = FAKE_STORE_SILENT;
+    for (size_t i = 0; i < PAGES - 2; i++) {
+        reader(i * CONTRACT_PAGE)->source = 1;
+        fake_world_run(&world, 10);
+    }
+    struct fake_client *bob = reader((PAGES - 2) * CONTRACT_PAGE);
+    bob->source = 2;
+    fake_world_run(&world, 10);
+    assert_int_equal(hub->pages.queued, PAGES - 3);
+    world.query_mode = FAKE_STORE_UP;
+    for (uint64_t end_ms = world.now_ms + 10000; bob->places[0].count == 0;) {
+        assert_true(world.now_ms < end_ms);
+        fake_world_run(&world, 1);
+    }
+    assert_true(hub->pages.queued >= PAGES - 3 - 4);
+    fake_world_run(&world, 10000);
+    for (size_t i = 0; i < world.client_count; i++) {
+        assert_int_equal(next_id(world.clients[i]), PAGES * CONTRACT_PAGE + 1);
+    }
 }
 
 TEST(pages_past_the_budget_wait_until_one_is_answered)
@@ -305,6 +370,8 @@ TEST_MAIN(
     IN_A_WORLD(a_message_longer_than_the_place_of_an_answer_comes_alone),
     IN_A_WORLD(history_goes_back_over_a_page_that_comes_in_parts),
     IN_A_WORLD(queries_of_one_shard_past_the_bound_wait_for_their_turn_and_no_other_shards),
+    IN_A_WORLD(who_opens_many_rooms_lets_those_of_other_addresses_wait_for_one_of_them),
+    IN_A_WORLD(who_reads_many_pages_lets_those_of_other_addresses_wait_for_one_of_them),
     IN_A_WORLD(pages_past_the_budget_wait_until_one_is_answered),
     IN_A_WORLD(who_leaves_while_it_waits_for_room_leaves_no_page_behind),
     IN_A_WORLD(

@@ -63,10 +63,6 @@ static struct address_count *unused(struct addresses *addresses)
 
 bool addresses_take(struct addresses *addresses, const struct address *address, uint32_t *ret_share)
 {
-    if (addresses->connections_max == 0) {
-        *ret_share = 0;
-        return true;
-    }
     struct address network = network_of(address);
     struct address_count *count = map_get(
         &addresses->by_network, bytes_of((const char *)network.bytes, sizeof(network.bytes)));
@@ -74,7 +70,7 @@ bool addresses_take(struct addresses *addresses, const struct address *address, 
         count = unused(addresses);
         count->address = network;
         map_add(&addresses->by_network, count);
-    } else if (count->connections >= addresses->connections_max) {
+    } else if (addresses->connections_max > 0 && count->connections >= addresses->connections_max) {
         return false;
     }
     count->connections++;

@@ -2,7 +2,7 @@
  * addresses.h - how many connections each address has.
  *
  * Of an IPv6 address the first 64 bits count: a household has that many to itself (RFC 6177). What a connection keeps is a
- * number, its share, so that it costs an idle one four bytes; 0 is none.
+ * number, its share, so that it costs an idle one four bytes; 0 is none. All of one address have the same one.
  *
  * Limits  Who asks has a bound on all connections; an address that has none any more is forgotten, and its place is used again.
  * Thread  The loop's.
@@ -16,7 +16,7 @@
 struct address_count;
 
 struct addresses {
-    uint32_t connections_max; /* of one address; 0: there is no limit, and nothing is counted */
+    uint32_t connections_max; /* of one address; 0: there is no limit */
     struct map by_network;
     struct address_count **counts; /* by share - 1 */
     uint32_t count, capacity;

@@ -95,15 +95,12 @@ bool engine_may_open(struct engine *engine, h2o_req_t *req, uint32_t *ret_addres
         refuse_unavailable(engine, req, "too many connections; try again later\n");
         return false;
     }
-    *ret_address = 0;
-    if (engine->addresses.connections_max > 0) {
-        struct address address = proxies_address_of(engine->settings.proxies, req);
-        if (!addresses_take(&engine->addresses, &address, ret_address)) {
-            engine->stats.refused_address++;
-            refuse_unavailable(engine, req,
-                               "too many connections from your address; try again later\n");
-            return false;
-        }
+    struct address address = proxies_address_of(engine->settings.proxies, req);
+    if (!addresses_take(&engine->addresses, &address, ret_address)) {
+        engine->stats.refused_address++;
+        refuse_unavailable(engine, req,
+                           "too many connections from your address; try again later\n");
+        return false;
     }
     return true;
 }

@@ -146,6 +146,9 @@ size_t engine_write(struct transport *transport, const char *data, size_t len);
 /* The session's callback on_upgraded: @probe's WebSocket is @transport's. */
 void engine_on_upgraded(struct transport *transport, struct eio_probe *probe);
 
+/* A number for the address that the session of @transport comes from (addresses.h); 0: not known. */
+uint32_t engine_source(const struct transport *transport);
+
 /* Once a turn: goes on with some of those that one turn was not enough for. */
 void engine_go_on(struct engine *engine);
 

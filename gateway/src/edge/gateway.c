@@ -97,6 +97,12 @@ static size_t world_write(void *user, struct client *client, const char *data, s
     return engine_write(client_transport(client), data, len);
 }
 
+static uint32_t world_source(void *user, const struct client *client)
+{
+    (void)user;
+    return engine_source(client_transport(client));
+}
+
 static void world_on_upgraded(void *user, struct client *client, struct eio_probe *probe)
 {
     (void)user;
@@ -554,6 +560,7 @@ static bool start_hub(struct gateway *gateway, struct buf *ret_error)
         .flush = world_flush,
         .write = world_write,
         .on_upgraded = world_on_upgraded,
+        .source = world_source,
         .forward = world_forward,
         .tell = world_tell,
         .admit = gateway->passes != NULL ? world_admit : NULL,

@@ -355,6 +355,11 @@ void engine_flush(struct transport *transport)
     }
 }
 
+uint32_t engine_source(const struct transport *transport)
+{
+    return transport->state == TRANSPORT_OPEN ? transport->address : 0;
+}
+
 void engine_on_upgraded(struct transport *transport, struct eio_probe *probe)
 {
     transport->engine->stats.upgraded++;

@@ -219,7 +219,7 @@ struct member *member_new(struct client *client, struct bytes name, struct bytes
 {
     struct member *member =
         mem_alloc_zeroed(MAX_OF(sizeof(*member), offsetof(struct member, username) + username.len));
-    member->room = room_get(client_hub(client), name, now_ms);
+    member->room = room_get(client_hub(client), name, client_source(client), now_ms);
     member->username_len = (uint8_t)username.len;
     memcpy(member->username, username.data, username.len);
     member->wants_own = wants_own;
@@ -682,6 +682,12 @@ struct client *client_of_session(struct eio_session *session)
 void *client_transport(const struct client *client)
 {
     return client->transport;
+}
+
+uint32_t client_source(const struct client *client)
+{
+    const struct hub_world *world = &client_hub(client)->world;
+    return world->source == NULL ? 0 : world->source(world->user, client);
 }
 
 uint64_t client_number(const struct client *client)

@@ -114,6 +114,9 @@ void member_tell_gap(struct member *member, uint64_t from, uint64_t to, const ch
 void client_on_session_resumed(struct hub *hub, struct room *room,
                                const struct contract_room_event *event, uint64_t now_ms);
 
+/* Where @client comes from, as hub_world.source() says: those of one source wait for the store in one row (turns.h). */
+uint32_t client_source(const struct client *client);
+
 /* Frees the members that have left. */
 void client_reap(struct hub *hub);
 

@@ -155,7 +155,7 @@ static void want_page(struct member *member)
     if (is_stuck) {
         member->page_wait = mem_alloc_zeroed(sizeof(*member->page_wait));
         member->page_wait->member = member;
-        page_waiter_init(&member->page_wait->waiter, on_page);
+        page_waiter_init(&member->page_wait->waiter, client_source(member_client(member)), on_page);
         page_want(&room->hub->pages, room, member->cursor, PAGE_FORWARD,
                   &member->page_wait->waiter);
     }

@@ -173,7 +173,7 @@ static void history_start(struct member *member, struct history values, uint64_t
     *history = values;
     history->member = member;
     list_init(&history->link);
-    page_waiter_init(&history->page, on_page);
+    page_waiter_init(&history->page, client_source(member_client(member)), on_page);
     timer_init(&history->deadline, on_deadline);
     list_append(&member->histories, &history->link);
     member->history_count++;

@@ -41,8 +41,6 @@ struct hub *hub_new(const struct hub_settings *settings, const struct hub_world 
     list_init(&hub->doomed);
     list_init(&hub->unsettled_sends);
     list_init(&hub->waiting_acks);
-    list_init(&hub->heads_due);
-    list_init(&hub->heads_queries);
     pace_init(&hub->clients_pace, settings->client_rule);
     pace_init(&hub->users_pace, settings->user_rule);
     pace_init(&hub->rooms_pace, settings->room_rule);
@@ -81,6 +79,7 @@ void hub_free(struct hub *hub)
     pace_release(&hub->joins_pace);
     admission_release(hub);
     page_cache_release(&hub->pages);
+    requests_release(hub);
     map_release(&hub->rooms);
     map_release(&hub->sessions);
     map_release(&hub->requests);

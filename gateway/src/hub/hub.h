@@ -108,6 +108,11 @@ struct hub_world {
      */
     void (*forward)(void *user, const struct contract_peer_key *to, struct bytes payload,
                     bool is_last);
+    /*
+     * A number for the address that @client comes from: who asks for much makes those of other addresses wait no longer for
+     * it. 0: not known. NULL: of nobody.
+     */
+    uint32_t (*source)(void *user, const struct client *client);
     void (*tell)(void *user, const struct hub_event *event);
     /*
      * Whether @token (not empty) lets its owner into @room. Unless HUB_ADMITTED, *@ret_why is a sentence for whoever made the

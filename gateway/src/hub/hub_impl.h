@@ -33,12 +33,14 @@ struct hub {
     struct sio_settings sio;
     struct hub_stats stats;
 
-    struct map rooms;        /* by name */
-    struct map sessions;     /* members by sid */
-    struct map requests;     /* queries, by number */
-    struct query_shard {     /* of each shard */
-        unsigned asked;      /* queries that wait for the store's answer */
-        struct list waiting; /* that wait for their turn to be asked */
+    struct map rooms;              /* by name */
+    struct map sessions;           /* members by sid */
+    struct map requests;           /* queries, by number */
+    struct query_shard {           /* of each shard */
+        unsigned asked;            /* queries that wait for the store's answer */
+        struct turns waiting;      /* that wait for their turn to be asked */
+        struct list heads_due;     /* rooms whose head is to be asked for */
+        struct heads_query *heads; /* asked; NULL: none */
     } query_shards[CONTRACT_SHARDS];
     size_t queries_waiting; /* of all shards */
     struct map settlings;   /* by their client: handover.h */
@@ -79,9 +81,7 @@ struct hub {
 
     struct map passes, farewells, revocations; /* admission.h */
 
-    struct list heads_due;     /* rooms whose head is to be asked for */
-    struct list heads_queries; /* asked */
-    struct timer heads_timer;
+    struct timer heads_timer; /* at once, where some shard has heads to ask for */
 
     struct presence_hub {
         struct timer timer; /* the next turn: PRESENCE_TURN_MS */

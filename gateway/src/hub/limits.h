@@ -90,13 +90,10 @@ enum {
        meanwhile. */
     REPAIR_MESSAGES_MAX = 4 * CONTRACT_PAGE,
 
-    /* Heads checks: after a room's last news, doubling; how many rooms one query asks for, and one
-       turn in all. */
+    /* Heads checks: after a room's last news, doubling; and how many rooms one query asks for. */
     HEADS_INTERVAL_MIN_MS = 1000,
     HEADS_INTERVAL_MAX_MS = 60000,
     HEADS_ROOMS_PER_QUERY = 256,
-    HEADS_ROOMS_PER_TURN = 2048,
-    HEADS_TURN_MS = 50,
 
     /* Pages that are asked for at a time, in all rooms; more wait for their turn. */
     PAGES_FETCHING_MAX = 32,

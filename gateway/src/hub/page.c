@@ -20,7 +20,7 @@ struct page {
     struct room *room;
     enum page_state state;
     struct list of_room; /* the room's pages */
-    struct list queue;   /* cache.queue, while QUEUED */
+    struct turn queue;   /* cache.queue, while QUEUED */
     struct list waiters;
     struct list parts; /* by id */
     struct request request;
@@ -88,7 +88,7 @@ void page_cache_init(struct page_cache *cache, struct hub *hub, size_t bytes_max
         .fetching_max = MAX_OF(fetching_max, (size_t)1),
     };
     map_init(&cache->pages, page_key);
-    list_init(&cache->queue);
+    turns_init(&cache->queue);
     list_init(&cache->ready);
     list_init(&cache->fresh);
     list_init(&cache->marked);
@@ -98,6 +98,7 @@ void page_cache_release(struct page_cache *cache)
 {
     ASSERT(cache->pages.count == 0 && cache->bytes == 0);
     map_release(&cache->pages);
+    turns_release(&cache->queue);
 }
 
 /* --- life --------------------------------------------------------------------------------------------------------- */
@@ -111,7 +112,7 @@ static struct page *page_new(struct page_cache *cache, struct room *room, uint64
     page->key = (struct page_key){.room = room, .number = number};
     page->room = room;
     list_init(&page->of_room);
-    list_init(&page->queue);
+    turn_init(&page->queue);
     list_init(&page->waiters);
     list_init(&page->parts);
     request_init(&page->request, cache->hub, on_reply);
@@ -127,7 +128,7 @@ static void become_idle(struct page_cache *cache, struct page *page)
     case PAGE_IDLE:
     case PAGE_TELLING: break;
     case PAGE_QUEUED:
-        list_leave(&page->queue);
+        turns_leave(&cache->queue, &page->queue);
         cache->queued--;
         break;
     case PAGE_FETCHING:
@@ -138,12 +139,17 @@ static void become_idle(struct page_cache *cache, struct page *page)
     page->state = PAGE_IDLE;
 }
 
+static const struct page_waiter *first_waiter(const struct page *page)
+{
+    return CONTAINER_OF(list_first(&page->waiters), struct page_waiter, link);
+}
+
 static void enqueue(struct page_cache *cache, struct page *page)
 {
     ASSERT(page->state == PAGE_IDLE);
     page->state = PAGE_QUEUED;
     cache->queued++;
-    list_append(&cache->queue, &page->queue);
+    turns_add(&cache->queue, &page->queue, first_waiter(page)->source);
 }
 
 static void free_unless_needed(struct page_cache *cache, struct page *page)
@@ -167,8 +173,10 @@ static void drop_part(struct page_cache *cache, struct page_part *part)
     free_unless_needed(cache, page);
 }
 
-void page_waiter_init(struct page_waiter *waiter, void (*on_page)(struct page_waiter *waiter))
+void page_waiter_init(struct page_waiter *waiter, uint32_t source,
+                      void (*on_page)(struct page_waiter *waiter))
 {
+    waiter->source = source;
     waiter->on_page = on_page;
     list_init(&waiter->link);
 }
@@ -205,8 +213,7 @@ static struct contract_query page_query(const struct page *page)
  */
 static void choose_range(struct page *page)
 {
-    const struct page_waiter *first =
-        CONTAINER_OF(list_first(&page->waiters), struct page_waiter, link);
+    const struct page_waiter *first = first_waiter(page);
     page->target = first->id;
     page->from = page_first_id(page);
     page->to = page_last_id(page);
@@ -242,15 +249,16 @@ static bool make_room(struct page_cache *cache)
 
 static void fetch_queued(struct page_cache *cache, uint64_t now_ms)
 {
-    while (cache->fetching < cache->fetching_max && !list_is_empty(&cache->queue) &&
+    while (cache->fetching < cache->fetching_max && !turns_are_empty(&cache->queue) &&
            make_room(cache)) {
-        struct page *page = CONTAINER_OF(list_first(&cache->queue), struct page, queue);
-        become_idle(cache, page);
+        struct page *page = CONTAINER_OF(turns_take(&cache->queue), struct page, queue);
+        cache->queued--;
         page->state = PAGE_FETCHING;
         cache->fetching++;
         choose_range(page);
         struct contract_query query = page_query(page);
-        request_start(&page->request, page->room->shard, &query, now_ms);
+        request_start(&page->request, page->room->shard, first_waiter(page)->source, &query,
+                      now_ms);
     }
 }
 
@@ -400,7 +408,7 @@ static void tell_waiters(struct page *page)
 static void ask_again_later(struct page *page, uint64_t now_ms)
 {
     struct contract_query query = page_query(page);
-    request_start_later(&page->request, page->room->shard, &query, now_ms);
+    request_start_later(&page->request, page->room->shard, page->request.source, &query, now_ms);
     room_check_head(page->room, now_ms); /* finds out about a newer epoch, and drops its pages */
 }
 

@@ -6,7 +6,7 @@
  * pages, and whoever wants one that is being fetched waits for the same answer (single flight).
  * What one answer of the store brings is a *part* of its page: mostly all of it, less where messages
  * are long. Parts of all rooms share a budget, in which an answer has its place before it is asked
- * for; who wants more waits, in order, until the least recently used parts have left.
+ * for; who wants more waits for its turn (turns.h), and until the least recently used parts have left.
  *
  *   (none) ──wanted──▶ QUEUED ──slot and room──▶ FETCHING ──answer──▶ IDLE ──last part left──▶ (none)
  *                        ▲                          │                  │
@@ -44,13 +44,14 @@ struct page_waiter {
     struct page *page;
     uint64_t id;
     enum page_reading reading;
+    uint32_t source;                             /* client_source() of who waits */
     void (*on_page)(struct page_waiter *waiter); /* there is news: look again */
 };
 
 struct page_cache {
     struct hub *hub;
     struct map pages;
-    struct list queue;  /* of pages */
+    struct turns queue; /* of pages, by the source of the first who waits */
     struct list ready;  /* parts by use, least recent first */
     struct list fresh;  /* parts that have yet to be read by some who were told */
     struct list marked; /* likewise, but they came before page_cache_mark() */
@@ -64,7 +65,8 @@ void page_cache_init(struct page_cache *cache, struct hub *hub, size_t bytes_max
                      size_t answer_bytes_max);
 void page_cache_release(struct page_cache *cache);
 
-void page_waiter_init(struct page_waiter *waiter, void (*on_page)(struct page_waiter *waiter));
+void page_waiter_init(struct page_waiter *waiter, uint32_t source,
+                      void (*on_page)(struct page_waiter *waiter));
 
 static inline bool page_waiter_is_waiting(const struct page_waiter *waiter)
 {

@@ -25,7 +25,7 @@ static void ask_in_turn(struct request *request, uint64_t now_ms)
         send_query(request, now_ms);
     } else {
         request->hub->queries_waiting++;
-        list_append(&shard->waiting, &request->turn);
+        turns_add(&shard->waiting, &request->turn, request->source);
     }
 }
 
@@ -38,17 +38,25 @@ static void on_due(struct timer *timer, uint64_t now_ms)
 void requests_init(struct hub *hub)
 {
     for (size_t i = 0; i < CONTRACT_SHARDS; i++) {
-        list_init(&hub->query_shards[i].waiting);
+        turns_init(&hub->query_shards[i].waiting);
+        list_init(&hub->query_shards[i].heads_due);
+    }
+}
+
+void requests_release(struct hub *hub)
+{
+    for (size_t i = 0; i < CONTRACT_SHARDS; i++) {
+        turns_release(&hub->query_shards[i].waiting);
     }
 }
 
 static struct request *take_waiting(struct query_shard *shard)
 {
-    struct list *node = list_take_first(&shard->waiting);
-    if (node == NULL) {
+    struct turn *turn = turns_take(&shard->waiting);
+    if (turn == NULL) {
         return NULL;
     }
-    struct request *request = CONTAINER_OF(node, struct request, turn);
+    struct request *request = CONTAINER_OF(turn, struct request, turn);
     request->hub->queries_waiting--;
     return request;
 }
@@ -69,30 +77,32 @@ void request_init(struct request *request, struct hub *hub,
 {
     *request = (struct request){.hub = hub, .on_reply = on_reply};
     timer_init(&request->timer, on_due);
-    list_init(&request->turn);
+    turn_init(&request->turn);
 }
 
-static void prepare(struct request *request, unsigned shard, const struct contract_query *query)
+static void prepare(struct request *request, unsigned shard, uint32_t source,
+                    const struct contract_query *query)
 {
     ASSERT(!request_is_asked(request));
     request->number = ++request->hub->last_request;
     request->shard = shard;
+    request->source = source;
     request->backoff_ms = REQUEST_BACKOFF_MIN_MS;
     contract_encode_query(&request->payload, query);
     map_add(&request->hub->requests, request);
 }
 
-void request_start(struct request *request, unsigned shard, const struct contract_query *query,
-                   uint64_t now_ms)
+void request_start(struct request *request, unsigned shard, uint32_t source,
+                   const struct contract_query *query, uint64_t now_ms)
 {
-    prepare(request, shard, query);
+    prepare(request, shard, source, query);
     ask_in_turn(request, now_ms);
 }
 
-void request_start_later(struct request *request, unsigned shard,
+void request_start_later(struct request *request, unsigned shard, uint32_t source,
                          const struct contract_query *query, uint64_t now_ms)
 {
-    prepare(request, shard, query);
+    prepare(request, shard, source, query);
     timers_set(request->hub->timers, &request->timer, now_ms + REQUEST_BACKOFF_MAX_MS);
 }
 
@@ -103,8 +113,8 @@ void request_cancel(struct request *request)
         timers_clear(request->hub->timers, &request->timer);
         shard_of(request)->asked -= request->has_turn;
         request->has_turn = false;
-        if (!list_is_empty(&request->turn)) {
-            list_leave(&request->turn);
+        if (turn_is_waiting(&request->turn)) {
+            turns_leave(&shard_of(request)->waiting, &request->turn);
             request->hub->queries_waiting--;
         }
         buf_release(&request->payload);

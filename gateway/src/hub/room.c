@@ -162,17 +162,17 @@ static struct contract_query newest_query(const struct room *room)
     };
 }
 
-static void ask_newest(struct room *room, uint64_t now_ms)
+static void ask_newest(struct room *room, uint32_t source, uint64_t now_ms)
 {
     struct contract_query query = newest_query(room);
-    request_start(&room->range, room->shard, &query, now_ms);
+    request_start(&room->range, room->shard, source, &query, now_ms);
 }
 
 /* The answer was of an epoch that is over, or to something else. */
 static void ask_newest_later(struct room *room, uint64_t now_ms)
 {
     struct contract_query query = newest_query(room);
-    request_start_later(&room->range, room->shard, &query, now_ms);
+    request_start_later(&room->range, room->shard, room->range.source, &query, now_ms);
 }
 
 static void repair_later(struct room *room, uint64_t now_ms)
@@ -187,7 +187,7 @@ static void reopen(struct room *room, uint64_t now_ms)
     request_cancel(&room->range);
     timers_clear(room->hub->timers, &room->ahead_timer);
     room->state = ROOM_OPENING;
-    ask_newest(room, now_ms);
+    ask_newest(room, 0, now_ms);
 }
 
 /* Fetches what is missing between the log and what is known of the store's head, one page at a
@@ -206,7 +206,7 @@ static void repair(struct room *room, uint64_t now_ms)
         .type = CONTRACT_RANGE,
         .range = {.room = room_name(room), .from = room->log.head + 1, .limit = CONTRACT_PAGE},
     };
-    request_start(&room->range, room->shard, &query, now_ms);
+    request_start(&room->range, room->shard, 0, &query, now_ms);
 }
 
 static void on_ahead_due(struct timer *timer, uint64_t now_ms)
@@ -360,22 +360,29 @@ static void on_range_reply(struct request *request, const struct contract_query_
  * -----------------------------------------------------------------------------------------------
  */
 
+/* One of a shard is asked at a time: what becomes due meanwhile is asked together, once that is answered. */
 struct heads_query {
-    struct list link; /* in hub.heads_queries */
     struct request request;
-    unsigned shard;
+    struct query_shard *shard;
     size_t count;
     struct room *rooms[HEADS_ROOMS_PER_QUERY]; /* NULL: gone meanwhile */
 };
 
+static void hurry_heads(struct hub *hub, uint64_t now_ms)
+{
+    if (!timer_is_set(&hub->heads_timer)) {
+        timers_set(hub->timers, &hub->heads_timer, now_ms);
+    }
+}
+
 void room_check_head(struct room *room, uint64_t now_ms)
 {
     if (!room->heads_pending) {
-        struct hub *hub = room->hub;
+        struct query_shard *shard = &room->hub->query_shards[room->shard];
         room->heads_pending = true;
-        list_append(&hub->heads_due, &room->heads_due);
-        if (!timer_is_set(&hub->heads_timer)) {
-            timers_set(hub->timers, &hub->heads_timer, now_ms);
+        list_append(&shard->heads_due, &room->heads_due);
+        if (shard->heads == NULL) {
+            hurry_heads(room->hub, now_ms);
         }
     }
 }
@@ -392,7 +399,10 @@ static void on_heads_reply(struct request *request, const struct contract_query_
                            uint64_t now_ms)
 {
     struct heads_query *query = CONTAINER_OF(request, struct heads_query, request);
-    list_leave(&query->link);
+    query->shard->heads = NULL;
+    if (!list_is_empty(&query->shard->heads_due)) {
+        hurry_heads(request->hub, now_ms);
+    }
     bool is_answer = reply->type == CONTRACT_HEADS && reply->heads.head_count == query->count;
     for (size_t i = 0; i < query->count; i++) {
         struct room *room = query->rooms[i];
@@ -411,57 +421,43 @@ static void on_heads_reply(struct request *request, const struct contract_query_
     free(query);
 }
 
-static void heads_query_start(struct heads_query *query, uint64_t now_ms)
+static void ask_heads(struct hub *hub, unsigned shard, uint64_t now_ms)
 {
+    struct heads_query *query = mem_alloc_zeroed(sizeof(*query));
+    query->shard = &hub->query_shards[shard];
+    query->shard->heads = query;
     struct bytes names[HEADS_ROOMS_PER_QUERY];
-    for (size_t i = 0; i < query->count; i++) {
-        names[i] = room_name(query->rooms[i]);
+    struct list *node;
+    while (query->count < HEADS_ROOMS_PER_QUERY &&
+           (node = list_take_first(&query->shard->heads_due)) != NULL) {
+        query->rooms[query->count] = CONTAINER_OF(node, struct room, heads_due);
+        names[query->count] = room_name(query->rooms[query->count]);
+        query->count++;
     }
     struct contract_query ask = {.type = CONTRACT_HEADS,
                                  .heads = {.room_count = query->count, .rooms = names}};
-    request_start(&query->request, query->shard, &ask, now_ms);
+    request_init(&query->request, hub, on_heads_reply);
+    request_start(&query->request, shard, 0, &ask, now_ms);
 }
 
 void room_on_heads_timer(struct timer *timer, uint64_t now_ms)
 {
     struct hub *hub = CONTAINER_OF(timer, struct hub, heads_timer);
-    struct heads_query *filling[CONTRACT_SHARDS] = {NULL};
-    struct list *node;
-    for (size_t n = 0;
-         n < HEADS_ROOMS_PER_TURN && (node = list_take_first(&hub->heads_due)) != NULL; n++) {
-        struct room *room = CONTAINER_OF(node, struct room, heads_due);
-        struct heads_query **query = &filling[room->shard];
-        if (*query == NULL) {
-            *query = mem_alloc_zeroed(sizeof(**query));
-            (*query)->shard = room->shard;
-            list_init(&(*query)->link);
-            list_append(&hub->heads_queries, &(*query)->link);
-            request_init(&(*query)->request, hub, on_heads_reply);
+    for (unsigned i = 0; i < CONTRACT_SHARDS; i++) {
+        const struct query_shard *shard = &hub->query_shards[i];
+        if (shard->heads == NULL && !list_is_empty(&shard->heads_due)) {
+            ask_heads(hub, i, now_ms);
         }
-        (*query)->rooms[(*query)->count++] = room;
-        if ((*query)->count == HEADS_ROOMS_PER_QUERY) {
-            heads_query_start(*query, now_ms);
-            *query = NULL;
-        }
-    }
-    for (size_t i = 0; i < CONTRACT_SHARDS; i++) {
-        if (filling[i] != NULL) {
-            heads_query_start(filling[i], now_ms);
-        }
-    }
-    if (!list_is_empty(&hub->heads_due)) {
-        timers_set(hub->timers, &hub->heads_timer, now_ms + HEADS_TURN_MS);
     }
 }
 
 static void heads_forget(struct room *room)
 {
-    LIST_EACH (node, &room->hub->heads_queries) {
-        struct heads_query *query = CONTAINER_OF(node, struct heads_query, link);
-        for (size_t i = 0; i < query->count; i++) {
-            if (query->rooms[i] == room) {
-                query->rooms[i] = NULL;
-            }
+    struct heads_query *query = room->hub->query_shards[room->shard].heads;
+    bool is_asked = room->heads_pending && list_is_empty(&room->heads_due);
+    for (size_t i = 0; is_asked && i < query->count; i++) {
+        if (query->rooms[i] == room) {
+            query->rooms[i] = NULL;
         }
     }
     list_leave(&room->heads_due);
@@ -469,11 +465,13 @@ static void heads_forget(struct room *room)
 
 void room_cancel_heads(struct hub *hub)
 {
-    struct list *node;
-    while ((node = list_take_first(&hub->heads_queries)) != NULL) {
-        struct heads_query *query = CONTAINER_OF(node, struct heads_query, link);
-        request_cancel(&query->request);
-        free(query);
+    for (size_t i = 0; i < CONTRACT_SHARDS; i++) {
+        struct query_shard *shard = &hub->query_shards[i];
+        if (shard->heads != NULL) {
+            request_cancel(&shard->heads->request);
+            free(shard->heads);
+            shard->heads = NULL;
+        }
     }
 }
 
@@ -512,7 +510,7 @@ static struct room *room_new(struct hub *hub, struct bytes name)
     return room;
 }
 
-struct room *room_get(struct hub *hub, struct bytes name, uint64_t now_ms)
+struct room *room_get(struct hub *hub, struct bytes name, uint32_t source, uint64_t now_ms)
 {
     struct room *room = map_get(&hub->rooms, name);
     if (room == NULL) {
@@ -520,7 +518,7 @@ struct room *room_get(struct hub *hub, struct bytes name, uint64_t now_ms)
         map_add(&hub->rooms, room);
         hub->stats.rooms++;
         hub->world.subscribe(hub->world.user, name);
-        ask_newest(room, now_ms);
+        ask_newest(room, source, now_ms);
     }
     timers_clear(hub->timers, &room->grace_timer);
     return room;

@@ -64,10 +64,10 @@ struct room {
 
     struct list pages;
     struct timer heads_timer;
-    struct list heads_due;
+    struct list heads_due; /* query_shard.heads_due */
     uint32_t heads_interval_ms;
     uint64_t heads_answered; /* how often the store has told the head */
-    bool heads_pending;      /* in hub.heads_due, or asked */
+    bool heads_pending;      /* due, or asked */
 
     struct timer grace_timer;
     struct presence *presence; /* NULL: nobody wants to know who is here */
@@ -91,8 +91,8 @@ static inline struct bytes room_namespace(const struct room *room)
 /* Key of hub.rooms. */
 struct bytes room_key(const void *room);
 
-/* The room called @name, opened if need be. */
-struct room *room_get(struct hub *hub, struct bytes name, uint64_t now_ms);
+/* The room called @name, opened if need be for @source (client_source()). */
+struct room *room_get(struct hub *hub, struct bytes name, uint32_t source, uint64_t now_ms);
 
 /* Frees the room and all it holds; it must have no members. */
 void room_free(struct room *room);

@@ -1,0 +1,76 @@
+#include "turns.h"
+
+#include <stdlib.h>
+
+struct turns_row {
+    uint32_t source;
+    struct list link; /* turns.order */
+    struct list waiting;
+};
+
+static struct bytes row_key(const void *row)
+{
+    const uint32_t *source = &((const struct turns_row *)row)->source;
+    return bytes_of((const char *)source, sizeof(*source));
+}
+
+void turns_init(struct turns *turns)
+{
+    map_init(&turns->rows, row_key);
+    list_init(&turns->order);
+}
+
+void turns_release(struct turns *turns)
+{
+    ASSERT(turns_are_empty(turns));
+    map_release(&turns->rows);
+}
+
+void turn_init(struct turn *turn)
+{
+    list_init(&turn->link);
+    turn->row = NULL;
+}
+
+void turns_add(struct turns *turns, struct turn *turn, uint32_t source)
+{
+    ASSERT(!turn_is_waiting(turn));
+    struct turns_row *row = map_get(&turns->rows, bytes_of((const char *)&source, sizeof(source)));
+    if (row == NULL) {
+        row = mem_alloc_zeroed(sizeof(*row));
+        row->source = source;
+        list_init(&row->link);
+        list_init(&row->waiting);
+        map_add(&turns->rows, row);
+        list_append(&turns->order, &row->link);
+    }
+    list_append(&row->waiting, &turn->link);
+    turn->row = row;
+}
+
+void turns_leave(struct turns *turns, struct turn *turn)
+{
+    if (!turn_is_waiting(turn)) {
+        return;
+    }
+    struct turns_row *row = turn->row;
+    list_leave(&turn->link);
+    turn->row = NULL;
+    if (list_is_empty(&row->waiting)) {
+        list_leave(&row->link);
+        ASSERT(map_remove(&turns->rows, row_key(row)) == row);
+        free(row);
+    }
+}
+
+struct turn *turns_take(struct turns *turns)
+{
+    if (turns_are_empty(turns)) {
+        return NULL;
+    }
+    struct turns_row *row = CONTAINER_OF(list_take_first(&turns->order), struct turns_row, link);
+    list_append(&turns->order, &row->link);
+    struct turn *turn = CONTAINER_OF(list_first(&row->waiting), struct turn, link);
+    turns_leave(turns, turn);
+    return turn;
+}
