@@ -464,6 +464,7 @@ static void begin(bool wants_tokens)
         .room_grace_ms = 500,
         .presence_refresh_ms = 1000,
         .rooms_per_client_max = 4,
+        .rooms_max = 6,
         .joins_per_turn = JOINS_PER_TURN,
         .catch_ups_per_turn = CATCH_UPS_PER_TURN,
         .deliveries_per_turn = 3,

@@ -496,6 +496,7 @@ struct hub_settings fake_settings(const struct fake_world *world)
         .room_grace_ms = 30000,
         .presence_refresh_ms = 10000,
         .rooms_per_client_max = 100,
+        .rooms_max = 1000,
         .joins_per_turn = JOINS_PER_TURN,
         .catch_ups_per_turn = CATCH_UPS_PER_TURN,
         .deliveries_per_turn = DELIVERIES_PER_TURN,

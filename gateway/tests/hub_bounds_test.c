@@ -167,10 +167,75 @@ TEST(what_clients_have_yet_to_read_is_bounded_for_all_of_them_and_those_with_the
     assert_int_equal(hub()->outbox_bytes, 0);
 }
 
+static void start_again(uint32_t rooms_max, uint32_t rooms_per_source_max)
+{
+    fake_gateway_kill(&world.gateways[0]);
+    struct hub_settings settings = fake_settings(&world);
+    settings.rooms_max = rooms_max;
+    settings.rooms_per_source_max = rooms_per_source_max;
+    fake_gateway_start(&world, 0, &settings);
+}
+
+static void join_all(struct fake_client *client, const char *namespaces)
+{
+    char namespace[] = "/?";
+    for (; *namespaces != '\0'; namespaces++) {
+        namespace[1] = *namespaces;
+        fake_client_join(client, namespace, "");
+        fake_world_run(&world, 50);
+    }
+}
+
+TEST(as_many_rooms_as_may_are_open_and_one_more_when_one_is_not_needed)
+{
+    start_again(3, 0);
+    struct fake_client *ann = connected(), *bob = connected();
+    join_all(ann, "abc");
+    fake_client_saw(ann, "/a joined, /b joined, /c joined");
+    join_all(bob, "da");
+    fake_client_saw(
+        bob, "/d refused Too many rooms are open on this server; try again later, /a joined");
+    fake_client_say(ann, "1/c,");
+    fake_client_say(ann, "1/b,");
+    fake_world_run(&world, 50);
+    assert_int_equal(hub_stats(hub())->rooms, 3); /* for the grace time */
+    join_all(bob, "d");
+    fake_client_saw(bob, "/d joined");
+    join_all(bob, "b"); /* still there: c had not been needed for longer */
+    fake_client_saw(bob, "/b joined");
+    assert_int_equal(world.gateways[0].subscribes, 4);
+    join_all(ann, "c");
+    fake_client_saw(ann, "/c refused Too many rooms are open on this server; try again later");
+    assert_int_equal(hub_stats(hub())->rooms, 3);
+    assert_int_equal(hub_stats(hub())->rooms_refused_full, 2);
+}
+
+TEST(an_address_opens_as_many_rooms_as_it_may_and_joins_all_that_others_have_open)
+{
+    start_again(100, 2);
+    struct fake_client *ann = connected(), *carl = connected(), *bob = connected();
+    ann->source = carl->source = 1;
+    bob->source = 2;
+    join_all(ann, "ab");
+    join_all(carl, "ca");
+    fake_client_saw(carl, "/c refused Too many rooms are open from your address, /a joined");
+    join_all(bob, "c");
+    fake_client_saw(bob, "/c joined");
+    join_all(carl, "cd");
+    fake_client_saw(carl, "/c joined, /d refused Too many rooms are open from your address");
+    fake_client_drop(ann); /* b is idle, a is not */
+    fake_world_run(&world, 50);
+    join_all(carl, "be");
+    fake_client_saw(carl, "/b joined, /e refused Too many rooms are open from your address");
+    assert_int_equal(hub_stats(hub())->rooms_refused_address, 3);
+}
+
 #define IN_A_WORLD(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 TEST_MAIN(
     IN_A_WORLD(messages_of_all_rooms_together_are_bounded_and_the_one_past_it_is_overloaded),
     IN_A_WORLD(what_is_ahead_of_the_logs_of_all_rooms_is_bounded_and_the_one_past_it_is_not_kept),
     IN_A_WORLD(
-        what_clients_have_yet_to_read_is_bounded_for_all_of_them_and_those_with_the_most_are_closed))
+        what_clients_have_yet_to_read_is_bounded_for_all_of_them_and_those_with_the_most_are_closed),
+    IN_A_WORLD(as_many_rooms_as_may_are_open_and_one_more_when_one_is_not_needed),
+    IN_A_WORLD(an_address_opens_as_many_rooms_as_it_may_and_joins_all_that_others_have_open))

@@ -88,6 +88,23 @@ static const char *room_broken(const struct room *room)
     return NULL;
 }
 
+static const char *rooms_broken(const struct hub *hub)
+{
+    const struct hub_settings *settings = &hub->settings;
+    size_t idle = count(&hub->idle_rooms), needed = 0;
+    for (size_t i = 0; i < hub->source_capacity; i++) {
+        needed += hub->rooms_of_source[i];
+        if (i > 0 && settings->rooms_per_source_max > 0 &&
+            hub->rooms_of_source[i] > settings->rooms_per_source_max) {
+            return "an address has too many rooms";
+        }
+    }
+    if (idle + needed != hub->stats.rooms) {
+        return "rooms are neither idle nor needed, or both";
+    }
+    return hub->stats.rooms > settings->rooms_max ? "there are too many rooms" : NULL;
+}
+
 static const char *queries_broken(const struct hub *hub)
 {
     for (size_t i = 0; i < CONTRACT_SHARDS; i++) {
@@ -133,6 +150,7 @@ const char *hub_limits_broken(const struct hub *hub)
     if (hub->send_bytes > SENDS_BYTES_MAX + SEND_BYTES_MAX || hub->ahead_bytes > AHEAD_BYTES_MAX) {
         return "all rooms together keep too many sends, or too much ahead of their logs";
     }
-    const char *wrong = queries_broken(hub);
+    const char *wrong = rooms_broken(hub);
+    wrong = wrong != NULL ? wrong : queries_broken(hub);
     return wrong != NULL ? wrong : pages_broken(&hub->pages);
 }

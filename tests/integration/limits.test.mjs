@@ -29,6 +29,10 @@ const stack = ownStack({
 /** Undefined: not set, so that the gateway's own defaults count. */
 const defaults = ownStack({ gateways: 1, gatewayEnv: { CLIENT_RATE: undefined, ROOM_RATE: undefined, CONNECTIONS_PER_ADDRESS_MAX: undefined } });
 
+const crowded = ownStack({ gateways: 1, gatewayEnv: { ROOMS_MAX: '4', ROOMS_PER_ADDRESS_MAX: '3' } });
+const roomy = ownStack({ gateways: 1, gatewayEnv: { ROOMS_PER_ADDRESS_MAX: undefined } });
+const vast = ownStack({ gateways: 1 });
+
 /** ThreadSanitizer takes memory of its own. */
 const isWatched = 'TSAN_OPTIONS' in process.env && 'its memory is ThreadSanitizer\'s';
 
@@ -168,4 +172,63 @@ promise('a_head_of_16_KiB_is_read_and_one_byte_more_is_431', { of: defaults }, a
     assert.match(await ask(head(16385)), /^HTTP\/1\.1 431 /);
     // What is far too long is not even read to its end.
     assert.match(await ask(head(1_000_000)), /^(HTTP\/1\.1 4\d\d .*|closed)$/);
+});
+
+/** Asks to join a room. Resolves to what is said of it: 'joined', or why not. */
+async function ask(raw, room) {
+    raw.send(`40/${room},`);
+    const answer = await raw.textLike((text) => text.startsWith(`40/${room},`) || text.startsWith(`44/${room},`));
+    return answer.startsWith('40') ? 'joined' : JSON.parse(answer.slice(answer.indexOf(',') + 1)).message;
+}
+
+/** Joins hundreds of new rooms, each hundred over a connection of its own, some of these at a time. */
+async function fill(t, url, hundreds) {
+    const someHundreds = async () => {
+        while (hundreds-- > 0) {
+            const raw = await RawWebSocket.open(t, url);
+            const rooms = range(1, 100).map(() => freshRoom());
+            for (const room of rooms) raw.send(`40/${room},`);
+            const answers = [];
+            while (answers.length < 100) answers.push((await raw.text()).replace(/,.*/, ''));
+            assert.deepEqual(answers.sort(), rooms.map((room) => `40/${room}`).sort());
+        }
+    };
+    await Promise.all(range(1, 10).map(someHundreds));
+}
+
+const ADDRESS_FULL = 'Too many rooms are open from your address';
+const FULL = 'Too many rooms are open on this server; try again later';
+
+promise('an_address_opens_so_many_rooms_and_all_together_so_many_and_whoever_leaves_one_makes_room', { of: crowded }, async (t) => {
+    const { url } = crowded.gateways[0];
+    const [anna, carl, bob] = await Promise.all(['127.0.0.1', '127.0.0.1', '127.0.0.2'].map((localAddress) => RawWebSocket.open(t, url, { localAddress })));
+    const rooms = range(1, 5).map(() => freshRoom());
+    for (const room of rooms.slice(0, 3)) assert.equal(await ask(anna, room), 'joined');
+    assert.equal(await ask(carl, rooms[3]), ADDRESS_FULL);
+    assert.equal(await ask(carl, rooms[0]), 'joined', 'a room that is open is not opened');
+    assert.equal(await ask(bob, rooms[3]), 'joined');
+    assert.equal(await ask(carl, rooms[3]), 'joined');
+    assert.equal(await ask(bob, rooms[4]), FULL);
+    anna.send(`41/${rooms[2]},`);
+    anna.send(`42/${rooms[0]},1["chat message","behind it"]`);
+    await anna.textLike((text) => text.startsWith(`43/${rooms[0]},1`));
+    assert.equal(await ask(bob, rooms[4]), 'joined', 'a room that nobody is in does not stay for its grace time');
+    const metrics = await crowded.gateways[0].metrics();
+    assert.match(metrics, /^parley_rooms 4$/m);
+    assert.match(metrics, /^parley_rooms_limit 4$/m);
+    assert.match(metrics, /^parley_rooms_refused_total\{reason="address"\} 1$/m);
+    assert.match(metrics, /^parley_rooms_refused_total\{reason="full"\} 1$/m);
+});
+
+promise('by_default_an_address_opens_five_thousand_rooms_and_not_one_more', { of: roomy }, async (t) => {
+    const { url } = roomy.gateways[0];
+    await fill(t, url, 50);
+    assert.equal(await ask(await RawWebSocket.open(t, url), freshRoom()), ADDRESS_FULL);
+    assert.equal(await ask(await RawWebSocket.open(t, url, { localAddress: '127.0.0.2' }), freshRoom()), 'joined');
+});
+
+promise('by_default_fifty_thousand_rooms_are_open_and_not_one_more', { of: vast, timeoutMs: 180_000 }, async (t) => {
+    const { url } = vast.gateways[0];
+    await fill(t, url, 500);
+    assert.equal(await ask(await RawWebSocket.open(t, url), freshRoom()), FULL);
 });

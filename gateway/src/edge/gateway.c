@@ -513,6 +513,8 @@ static bool read_settings(const struct gateway_config *config, struct hub_settin
         .room_grace_ms = (uint32_t)config->room_grace_ms,
         .presence_refresh_ms = (uint32_t)config->presence_refresh_ms,
         .rooms_per_client_max = (uint32_t)config->rooms_per_client_max,
+        .rooms_max = (uint32_t)config->rooms_max,
+        .rooms_per_source_max = (uint32_t)config->rooms_per_address_max,
         .client_rule = pace_rule(config, config->client_rate),
         .user_rule = pace_rule(config, config->user_rate),
         .room_rule = pace_rule(config, config->room_rate),

@@ -236,6 +236,15 @@ static void write_rooms(struct buf *out, const struct gateway_numbers *numbers)
     const struct hub_stats *hub = numbers->hub;
     size_t log_bytes_max = (size_t)numbers->config->log_bytes_max;
     gauge(out, "parley_rooms", "Rooms that this gateway keeps now.", hub->rooms);
+    gauge(out, "parley_rooms_limit", "ROOMS_MAX.", (size_t)numbers->config->rooms_max);
+    metrics_family(
+        out, "parley_rooms_refused_total", METRIC_COUNTER,
+        "Joins that were refused, since a connection (connection: ROOMS_PER_CLIENT_MAX), an "
+        "address (address: ROOMS_PER_ADDRESS_MAX) or this gateway (full: ROOMS_MAX) has too "
+        "many rooms.");
+    sample(out, "parley_rooms_refused_total", "reason", "connection", hub->rooms_refused_client);
+    sample(out, "parley_rooms_refused_total", "reason", "address", hub->rooms_refused_address);
+    sample(out, "parley_rooms_refused_total", "reason", "full", hub->rooms_refused_full);
     gauge(out, "parley_members", "Memberships of clients in rooms now.", hub->members);
     gauge(out, "parley_members_joining",
           "Members now whose CONNECT is held until the store tells the room's head.", hub->joining);

@@ -271,11 +271,28 @@ static bool joins_too_often(struct client *client, uint64_t now_ms)
     return false;
 }
 
+/* Why @client may not join the room @name, since it, its address or this gateway has too many; NULL: it may. */
+static const char *room_refused(const struct client *client, struct bytes name)
+{
+    struct hub *hub = client_hub(client);
+    if (client->member_count >= hub->settings.rooms_per_client_max) {
+        hub->stats.rooms_refused_client++;
+        return "Too many rooms on one connection";
+    }
+    switch (room_limit_reached(hub, name, client_source(client))) {
+    case ROOM_LIMIT_NONE: return NULL;
+    case ROOM_LIMIT_ADDRESS:
+        hub->stats.rooms_refused_address++;
+        return "Too many rooms are open from your address";
+    case ROOM_LIMIT_FULL: hub->stats.rooms_refused_full++; break;
+    }
+    return "Too many rooms are open on this server; try again later";
+}
+
 static void on_connect(struct sio_client *sio, struct bytes namespace, struct bytes auth,
                        uint64_t now_ms)
 {
     struct client *client = CONTAINER_OF(sio, struct client, sio);
-    struct hub *hub = client_hub(client);
     struct bytes name;
     if (joins_too_often(client, now_ms)) {
         return;
@@ -284,9 +301,9 @@ static void on_connect(struct sio_client *sio, struct bytes namespace, struct by
         sio_client_refuse(sio, namespace, BYTES("Invalid namespace"), (struct bytes){0});
         return;
     }
-    if (client->member_count >= hub->settings.rooms_per_client_max) {
-        sio_client_refuse(sio, namespace, BYTES("Too many rooms on one connection"),
-                          (struct bytes){0});
+    const char *refusal = room_refused(client, name);
+    if (refusal != NULL) {
+        sio_client_refuse(sio, namespace, bytes_of_string(refusal), (struct bytes){0});
         return;
     }
     client_connect(client, namespace, name, auth, now_ms);

@@ -34,6 +34,7 @@ struct hub *hub_new(const struct hub_settings *settings, const struct hub_world 
         .room_bytes_max = settings->room_log_bytes_max,
     };
     page_cache_init(&hub->pages, hub, pages, settings->page_answer_bytes_max);
+    list_init(&hub->idle_rooms);
     list_init(&hub->dirty_rooms);
     list_init(&hub->dirty_clients);
     list_init(&hub->catching_up);
@@ -88,6 +89,7 @@ void hub_free(struct hub *hub)
     buf_release(&hub->scratch);
     flight_release(&hub->flight);
     free(hub->greedy);
+    free(hub->rooms_of_source);
     free(hub);
 }
 

@@ -135,6 +135,9 @@ struct hub_settings {
     uint32_t room_grace_ms;
     uint32_t presence_refresh_ms;
     uint32_t rooms_per_client_max;
+    uint32_t rooms_max; /* in memory */
+    uint32_t
+        rooms_per_source_max; /* of these, opened by those of one hub_world.source(); 0: there is no limit */
     uint32_t joins_per_turn, catch_ups_per_turn,
         deliveries_per_turn;                                    /* limits.h; tests have less */
     uint32_t presence_visits_per_turn, presence_rooms_per_turn; /* likewise */
@@ -151,6 +154,9 @@ struct hub_settings {
     X(members, "now")                                                         \
     X(joining, "now: not members yet")                                        \
     X(rooms, "now")                                                           \
+    X(rooms_refused_client, "joins refused: ROOMS_PER_CLIENT_MAX")            \
+    X(rooms_refused_address, "likewise: ROOMS_PER_ADDRESS_MAX")               \
+    X(rooms_refused_full, "likewise: ROOMS_MAX")                              \
     X(messages_in, "chat messages that clients sent")                         \
     X(messages_stored, "of these, committed")                                 \
     X(messages_duplicate, "of these, known before")                           \

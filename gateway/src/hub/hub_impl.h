@@ -58,6 +58,10 @@ struct hub {
     struct log_budget log_budget;
     struct page_cache pages;
 
+    struct list idle_rooms;    /* that nothing needs, since longest first */
+    uint32_t *rooms_of_source; /* that are not idle, by their opener */
+    size_t source_capacity;
+
     struct list dirty_rooms;   /* with news for their members, or with members that want to join */
     struct list dirty_clients; /* with something to write of their own */
     struct list catching_up;   /* clients whose page has come, some in a turn */

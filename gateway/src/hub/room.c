@@ -502,6 +502,7 @@ static struct room *room_new(struct hub *hub, struct bytes name)
     list_init(&room->batch);
     list_init(&room->pages);
     list_init(&room->heads_due);
+    list_init(&room->idle);
     timer_init(&room->append_timer, send_on_append_due);
     timer_init(&room->ahead_timer, on_ahead_due);
     timer_init(&room->heads_timer, on_heads_due);
@@ -510,17 +511,55 @@ static struct room *room_new(struct hub *hub, struct bytes name)
     return room;
 }
 
+enum room_limit room_limit_reached(const struct hub *hub, struct bytes name, uint32_t source)
+{
+    const struct room *room = map_get(&hub->rooms, name);
+    if (room != NULL && list_is_empty(&room->idle)) {
+        return ROOM_LIMIT_NONE;
+    }
+    if (source != 0 && hub->settings.rooms_per_source_max > 0 && source < hub->source_capacity &&
+        hub->rooms_of_source[source] >= hub->settings.rooms_per_source_max) {
+        return ROOM_LIMIT_ADDRESS;
+    }
+    bool is_full = room == NULL && hub->stats.rooms >= hub->settings.rooms_max &&
+                   list_is_empty(&hub->idle_rooms);
+    return is_full ? ROOM_LIMIT_FULL : ROOM_LIMIT_NONE;
+}
+
+/* @room, which was idle or is new, is needed, and counts for @source. */
+static void become_needed(struct room *room, uint32_t source)
+{
+    struct hub *hub = room->hub;
+    list_leave(&room->idle);
+    timers_clear(hub->timers, &room->grace_timer);
+    if (source >= hub->source_capacity) {
+        size_t capacity = MAX_OF(hub->source_capacity * 2, (size_t)source + 1);
+        hub->rooms_of_source = mem_resize(hub->rooms_of_source, capacity * sizeof(uint32_t));
+        memset(hub->rooms_of_source + hub->source_capacity, 0,
+               (capacity - hub->source_capacity) * sizeof(uint32_t));
+        hub->source_capacity = capacity;
+    }
+    room->opener = source;
+    hub->rooms_of_source[source]++;
+}
+
 struct room *room_get(struct hub *hub, struct bytes name, uint32_t source, uint64_t now_ms)
 {
     struct room *room = map_get(&hub->rooms, name);
+    if (room != NULL && list_is_empty(&room->idle)) {
+        return room;
+    }
     if (room == NULL) {
+        if (hub->stats.rooms >= hub->settings.rooms_max && !list_is_empty(&hub->idle_rooms)) {
+            room_free(CONTAINER_OF(list_first(&hub->idle_rooms), struct room, idle));
+        }
         room = room_new(hub, name);
         map_add(&hub->rooms, room);
         hub->stats.rooms++;
         hub->world.subscribe(hub->world.user, name);
         ask_newest(room, source, now_ms);
     }
-    timers_clear(hub->timers, &room->grace_timer);
+    become_needed(room, source);
     return room;
 }
 
@@ -538,6 +577,10 @@ void room_free(struct room *room)
     request_cancel(&room->range);
     timers_clear(hub->timers, &room->heads_timer);
     timers_clear(hub->timers, &room->grace_timer);
+    if (list_is_empty(&room->idle)) {
+        hub->rooms_of_source[room->opener]--;
+    }
+    list_leave(&room->idle);
     list_leave(&room->dirty);
     ASSERT(map_remove(&hub->rooms, room_name(room)) == room);
     room_log_release(&room->log);
@@ -564,8 +607,9 @@ void room_add_member(struct room *room, struct member *member)
     member->index = room->member_count;
     room->members[room->member_count++] = member;
     restart_round(room);
-    /* It may have been left by the last one, whose session @member resumes. */
-    timers_clear(room->hub->timers, &room->grace_timer);
+    if (!list_is_empty(&room->idle)) { /* left by the last one, whose session @member resumes */
+        become_needed(room, client_source(member_client(member)));
+    }
 }
 
 void room_remove_member(struct room *room, struct member *member, uint64_t now_ms)
@@ -595,8 +639,12 @@ void room_maybe_idle(struct room *room, uint64_t now_ms)
 {
     if (room->member_count == 0 && list_is_empty(&room->joining) && list_is_empty(&room->queue) &&
         list_is_empty(&room->batch)) {
-        timers_set(room->hub->timers, &room->grace_timer,
-                   now_ms + room->hub->settings.room_grace_ms);
+        struct hub *hub = room->hub;
+        if (list_is_empty(&room->idle)) {
+            hub->rooms_of_source[room->opener]--;
+            list_append(&hub->idle_rooms, &room->idle);
+        }
+        timers_set(hub->timers, &room->grace_timer, now_ms + hub->settings.room_grace_ms);
     }
 }
 

@@ -70,6 +70,8 @@ struct room {
     bool heads_pending;      /* due, or asked */
 
     struct timer grace_timer;
+    struct list idle;          /* hub.idle_rooms, while nothing needs it */
+    uint32_t opener;           /* the client_source() for which it counts, while it is not idle */
     struct presence *presence; /* NULL: nobody wants to know who is here */
     uint32_t epoch_count;
     struct contract_epoch_start *epochs; /* ascending, at most ROOM_EPOCHS_MAX */
@@ -91,7 +93,15 @@ static inline struct bytes room_namespace(const struct room *room)
 /* Key of hub.rooms. */
 struct bytes room_key(const void *room);
 
-/* The room called @name, opened if need be for @source (client_source()). */
+enum room_limit { ROOM_LIMIT_NONE, ROOM_LIMIT_FULL, ROOM_LIMIT_ADDRESS };
+
+/*
+ * The limit past which @source (client_source()) would join the room called @name, which may be open: rooms_max are, and all are
+ * needed; or @source has opened rooms_per_source_max of these.
+ */
+enum room_limit room_limit_reached(const struct hub *hub, struct bytes name, uint32_t source);
+
+/* The room called @name, opened if need be for @source; past rooms_max, the one that was not needed for longest goes. */
 struct room *room_get(struct hub *hub, struct bytes name, uint32_t source, uint64_t now_ms);
 
 /* Frees the room and all it holds; it must have no members. */

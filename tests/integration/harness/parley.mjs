@@ -81,7 +81,7 @@ class Program {
 }
 
 /** Settings of a gateway whose clients may say as much as they can, and be as many; limits.test.mjs and rate.test.mjs look at the limits. */
-export const UNLIMITED = { CLIENT_RATE: '0', ROOM_RATE: '0', CONNECTIONS_PER_ADDRESS_MAX: '0' };
+export const UNLIMITED = { CLIENT_RATE: '0', ROOM_RATE: '0', CONNECTIONS_PER_ADDRESS_MAX: '0', ROOMS_PER_ADDRESS_MAX: '0' };
 
 export class Gateway extends Program {
     port = 0;

@@ -59,9 +59,10 @@ export class RawWebSocket extends Changes {
      *
      * @param {import('node:test').TestContext} t
      * @param {string} url of a gateway
+     * @param {import('node:net').TcpNetConnectOpts} [connection] as for ask()
      */
-    static async open(t, url) {
-        const raw = await RawWebSocket.ask(t, url, SOCKET_IO_PATH);
+    static async open(t, url, connection) {
+        const raw = await RawWebSocket.ask(t, url, SOCKET_IO_PATH, {}, connection);
         if (!raw.answer.startsWith('HTTP/1.1 101')) throw new Error(`no upgrade: ${raw.answer}`);
         const packet = await raw.text();
         raw.handshake = JSON.parse(packet.slice(1));
@@ -80,11 +81,11 @@ export class RawWebSocket extends Changes {
         return raw;
     }
 
-    /** Asks for an upgrade of the path, and waits for the head of the answer. */
-    static async ask(t, url, path, headers = {}) {
+    /** Asks for an upgrade of the path, and waits for the head of the answer. `connection` may say a localAddress to come from. */
+    static async ask(t, url, path, headers = {}, connection = {}) {
         const { hostname, port, host } = new URL(url);
         const raw = new RawWebSocket();
-        raw.socket = net.connect(Number(port || 80), hostname);
+        raw.socket = net.connect({ port: Number(port || 80), host: hostname, ...connection });
         t.after(() => raw.socket.destroy());
         raw.socket.setNoDelay(true);
         raw.socket.on('error', () => {});
