@@ -351,6 +351,14 @@ enum store_result pg_run(struct pg *pg, const char *sql, const struct pg_params 
     return pg_classify(sqlstate);
 }
 
+enum store_result pg_run_prepared(struct pg *pg, const char *name, const char *sql,
+                                  const struct pg_params *params, uint64_t deadline_ms,
+                                  PGresult **ret_result, struct buf *ret_error)
+{
+    (void)name;
+    return pg_run(pg, sql, params, deadline_ms, ret_result, ret_error);
+}
+
 enum store_result pg_run_script(struct pg *pg, const char *sql, uint64_t deadline_ms,
                                 struct buf *ret_error)
 {

@@ -218,8 +218,9 @@ static enum store_result try_once(struct append_run *run, struct pg *pg,
     size_t rooms = write_arguments(&params, &run->batch, items, count, waits);
     PGresult *result;
     uint64_t start_us = clock_monotonic_us();
-    enum store_result what = pg_run(pg, "SELECT * FROM parley_append($1, $2, $3, $4, $5, $6, $7)",
-                                    &params, STATEMENT_DEADLINE_MS, &result, error);
+    enum store_result what = pg_run_prepared(
+        pg, "parley_append", "SELECT * FROM parley_append($1, $2, $3, $4, $5, $6, $7)", &params,
+        STATEMENT_DEADLINE_MS, &result, error);
     pg_params_release(&params);
     if (what != STORE_COMMITTED) {
         return what;

@@ -45,6 +45,12 @@ static uint64_t grow_backoff(uint64_t *backoff_ms)
     return *backoff_ms;
 }
 
+/*
+ * Statements that are planned once, here and in parley_append(), must not keep a plan from when tables were small: all that a
+ * lane asks for is found by an index. (And what a forbidden scan seems to cost is no reason to compile a statement.)
+ */
+static const char SETTINGS_SQL[] = "SET enable_seqscan = off; SET jit = off";
+
 /* Connects and prepares the database. Leaves the reason in @why when that fails. */
 static enum pg_connect_result connect_and_prepare(struct lane *lane, struct buf *why)
 {
@@ -53,6 +59,10 @@ static enum pg_connect_result connect_and_prepare(struct lane *lane, struct buf 
         return result;
     }
     enum database_result prepared = database_prepare(&lane->pg, false, why);
+    if (prepared == DATABASE_READY &&
+        pg_run_script(&lane->pg, SETTINGS_SQL, STATEMENT_DEADLINE_MS, why) != STORE_COMMITTED) {
+        prepared = DATABASE_LATER;
+    }
     if (prepared == DATABASE_READY && lane->setup.appends) {
         prepared = database_look_for_stuck_commits(&lane->pg, why);
     }

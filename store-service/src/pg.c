@@ -106,6 +106,7 @@ void pg_disconnect(struct pg *pg)
 {
     PQfinish(pg->conn);
     pg->conn = NULL;
+    pg->prepared_count = 0;
 }
 
 bool pg_is_alive(struct pg *pg)
@@ -306,20 +307,60 @@ static enum store_result finish(struct pg *pg, bool was_sent, uint64_t deadline_
     return what;
 }
 
+/* What libpq is to be given of a statement's parameters. */
+struct arguments {
+    int count;
+    const unsigned *types;
+    const char *values[PG_PARAMS_MAX];
+    int lengths[PG_PARAMS_MAX];
+    int formats[PG_PARAMS_MAX];
+};
+
+static struct arguments arguments_of(const struct pg_params *params)
+{
+    struct arguments arguments = {0};
+    arguments.count = params == NULL ? 0 : params->count;
+    arguments.types = params == NULL ? NULL : params->types;
+    for (int i = 0; i < arguments.count; i++) {
+        size_t end = i + 1 < arguments.count ? params->starts[i + 1] : params->data.len;
+        arguments.values[i] =
+            params->data.data == NULL ? "" : params->data.data + params->starts[i];
+        arguments.lengths[i] = (int)(end - params->starts[i]);
+        arguments.formats[i] = 1;
+    }
+    return arguments;
+}
+
 enum store_result pg_run(struct pg *pg, const char *sql, const struct pg_params *params,
                          uint64_t deadline_ms, PGresult **ret_result, struct buf *ret_error)
 {
-    static const int binary[PG_PARAMS_MAX] = {1, 1, 1, 1, 1, 1, 1, 1};
-    const char *values[PG_PARAMS_MAX] = {0};
-    int lengths[PG_PARAMS_MAX] = {0};
-    int count = params == NULL ? 0 : params->count;
-    for (int i = 0; i < count; i++) {
-        size_t end = i + 1 < count ? params->starts[i + 1] : params->data.len;
-        values[i] = params->data.data == NULL ? "" : params->data.data + params->starts[i];
-        lengths[i] = (int)(end - params->starts[i]);
+    struct arguments with = arguments_of(params);
+    bool was_sent = PQsendQueryParams(pg->conn, sql, with.count, with.types, with.values,
+                                      with.lengths, with.formats, 1) == 1;
+    return finish(pg, was_sent, deadline_ms, ret_result, ret_error);
+}
+
+enum store_result pg_run_prepared(struct pg *pg, const char *name, const char *sql,
+                                  const struct pg_params *params, uint64_t deadline_ms,
+                                  PGresult **ret_result, struct buf *ret_error)
+{
+    struct arguments with = arguments_of(params);
+    int n = 0;
+    while (n < pg->prepared_count && pg->prepared[n] != name) {
+        n++;
     }
-    bool was_sent = PQsendQueryParams(pg->conn, sql, count, params == NULL ? NULL : params->types,
-                                      values, lengths, binary, 1) == 1;
+    if (n == pg->prepared_count) {
+        ASSERT(n < PG_PREPARED_MAX);
+        bool was_sent = PQsendPrepare(pg->conn, name, sql, with.count, with.types) == 1;
+        enum store_result what = finish(pg, was_sent, deadline_ms, ret_result, ret_error);
+        if (what != STORE_COMMITTED) {
+            return what;
+        }
+        PQclear(*ret_result);
+        pg->prepared[pg->prepared_count++] = name;
+    }
+    bool was_sent = PQsendQueryPrepared(pg->conn, name, with.count, with.values, with.lengths,
+                                        with.formats, 1) == 1;
     return finish(pg, was_sent, deadline_ms, ret_result, ret_error);
 }
 

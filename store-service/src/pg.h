@@ -30,7 +30,7 @@ enum store_result pg_classify(const char *sqlstate);
 
 /*
  * Whether an error says of the connection that it is to be closed: it is one to a standby now, or to a Postgres that is
- * shutting down; the next one may lead elsewhere.
+ * shutting down, and the next one may lead elsewhere; or its prepared statements are no good any more.
  */
 bool pg_ends_connection(const char *sqlstate);
 
@@ -44,10 +44,15 @@ struct pg_target;
 MUST_USE struct pg_target *pg_target_new(const char *database_url, struct buf *ret_error);
 void pg_target_free(struct pg_target *target);
 
+/* Statements of one connection for pg_run_prepared(). */
+enum { PG_PREPARED_MAX = 4 };
+
 struct pg {
     const struct pg_target *target; /* borrowed, must live longer */
     PGconn *conn;                   /* NULL while there is no connection */
     bool is_unreplicated; /* the statement was committed here alone, against synchronous_commit */
+    const char *prepared[PG_PREPARED_MAX]; /* names of this connection's */
+    int prepared_count;
 };
 
 enum pg_connect_result {
@@ -99,6 +104,14 @@ void pg_element_int4(struct pg_params *params, int32_t value);
 MUST_USE enum store_result pg_run(struct pg *pg, const char *sql, const struct pg_params *params,
                                   uint64_t deadline_ms, PGresult **ret_result,
                                   struct buf *ret_error);
+
+/*
+ * As pg_run(), for one of the PG_PREPARED_MAX statements that a connection runs all the time: it is parsed and planned once,
+ * which takes three quarters of the time of a small one. @name, which is static, stands for @sql.
+ */
+MUST_USE enum store_result pg_run_prepared(struct pg *pg, const char *name, const char *sql,
+                                           const struct pg_params *params, uint64_t deadline_ms,
+                                           PGresult **ret_result, struct buf *ret_error);
 
 /* As pg_run() without parameters and result; @sql may be many statements. */
 MUST_USE enum store_result pg_run_script(struct pg *pg, const char *sql, uint64_t deadline_ms,

@@ -36,7 +36,12 @@ enum store_result pg_classify(const char *sqlstate)
 
 bool pg_ends_connection(const char *sqlstate)
 {
-    return sqlstate != NULL && (has_class(sqlstate, "25") || has_class(sqlstate, "57P"));
+    if (sqlstate == NULL) {
+        return false;
+    }
+    /* Also where a prepared statement is not there any more, or a migration has changed what its columns are. */
+    return has_class(sqlstate, "25") || has_class(sqlstate, "57P") ||
+           strcmp(sqlstate, "26000") == 0 || strcmp(sqlstate, "0A000") == 0;
 }
 
 /* Parameters. */

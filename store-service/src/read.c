@@ -59,8 +59,8 @@ static enum store_result fetch_facts(struct pg *pg, struct bytes room, struct ro
     pg_param_text(&params, room);
     pg_param_int8(&params, RANGE_EPOCHS_MAX);
     PGresult *result;
-    enum store_result what =
-        pg_run(pg, READ_FACTS_SQL, &params, STATEMENT_DEADLINE_MS, &result, error);
+    enum store_result what = pg_run_prepared(pg, "parley_facts", READ_FACTS_SQL, &params,
+                                             STATEMENT_DEADLINE_MS, &result, error);
     pg_params_release(&params);
     if (what != STORE_COMMITTED) {
         return what;
@@ -98,8 +98,9 @@ static enum store_result fetch_messages(struct pg *pg, const struct contract_que
     pg_param_int8(&params, to_bigint(to));
     pg_param_int8(&params, query->range.limit);
     enum store_result what =
-        pg_run(pg, query->range.newest ? READ_NEWEST_MESSAGES_SQL : READ_OLDEST_MESSAGES_SQL,
-               &params, STATEMENT_DEADLINE_MS, ret_result, error);
+        pg_run_prepared(pg, query->range.newest ? "parley_newest" : "parley_oldest",
+                        query->range.newest ? READ_NEWEST_MESSAGES_SQL : READ_OLDEST_MESSAGES_SQL,
+                        &params, STATEMENT_DEADLINE_MS, ret_result, error);
     pg_params_release(&params);
     return what;
 }
@@ -188,8 +189,8 @@ static enum store_result serve_heads(struct read_run *run, struct pg *pg, struct
         pg_element_text(&params, run->query->heads.rooms[i]);
     }
     PGresult *result;
-    enum store_result what =
-        pg_run(pg, READ_HEADS_SQL, &params, STATEMENT_DEADLINE_MS, &result, error);
+    enum store_result what = pg_run_prepared(pg, "parley_heads", READ_HEADS_SQL, &params,
+                                             STATEMENT_DEADLINE_MS, &result, error);
     pg_params_release(&params);
     if (what != STORE_COMMITTED) {
         return what;

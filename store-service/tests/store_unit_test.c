@@ -228,7 +228,14 @@ static void an_error_of_postgres_says_what_to_do_next(void **state)
     assert_int_equal(pg_classify("55P03"), STORE_BUSY);    /* lock not available */
     assert_int_equal(pg_classify("53100"), STORE_RETRY);   /* disk full */
     assert_int_equal(pg_classify("57P01"), STORE_RETRY);   /* admin shutdown */
+    assert_int_equal(pg_classify("0A000"), STORE_RETRY);   /* feature not supported */
     assert_int_equal(pg_classify(NULL), STORE_RETRY);
+    assert_true(pg_ends_connection("57P01"));
+    assert_true(pg_ends_connection("25006")); /* read-only transaction */
+    assert_true(pg_ends_connection("0A000")); /* a cached plan must not change its result's type */
+    assert_true(pg_ends_connection("26000")); /* invalid statement name */
+    assert_false(pg_ends_connection("40P01"));
+    assert_false(pg_ends_connection(NULL));
 }
 
 /* migrations.h */

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { Door } from './harness/door.mjs';
+import { metricSum } from './harness/memory.mjs';
 import { range, someoneIn } from './harness/person.mjs';
 import { PLACES, PostgresProxy } from './harness/postgres_proxy.mjs';
 import { promise } from './harness/promise.mjs';
@@ -18,17 +19,20 @@ const urlOfPorts = (...ports) => {
     return `postgresql:///parley?user=parley&host=${hosts}&port=${ports.join(',')}&sslmode=disable&gssencmode=disable`;
 };
 
-/** Has the store-service reach Postgres by another way, until the test ends. */
-async function reachBy(t, url) {
+/** Starts the store-service with other settings, until the test ends. */
+async function restart(t, env) {
     const [store] = stack.stores;
     await store.stop();
-    await store.start({ DATABASE_URL: url });
+    await store.start(env);
     t.after(async () => {
         await store.stop();
         await store.start();
     });
     return store;
 }
+
+/** Has it reach Postgres by another way. */
+const reachBy = (t, url) => restart(t, { DATABASE_URL: url });
 
 async function doorToPostgres(t) {
     const door = await Door.open(() => `${stack.postgres.socketFolder}/.s.PGSQL.5432`);
@@ -100,10 +104,25 @@ promise('a_connection_that_breaks_while_a_range_is_read_costs_only_time', { of: 
     const anna = await someoneIn(t, stack.urls[0], { room });
     await Promise.all(range(1, 300).map((n) => anna.say(`${n} ${'x'.repeat(200)}`)));
     await reachBy(t, proxy.url);
-    proxy.breakNext('FROM messages WHERE room_id', 'after COMMIT, and half of the answer has come');
+    proxy.breakNext('parley_oldest', 'after COMMIT, and half of the answer has come');
     const bert = await someoneIn(t, stack.urls[1], { room, auth: { serverOffset: 0 } });
     await proxy.broken(1);
     await everyoneSawAll(room, [anna, bert], 300);
+});
+
+promise('a_migration_that_changes_what_prepared_statements_give_costs_only_time', { of: stack }, async (t) => {
+    const store = await restart(t, { READ_LANES: '1' });
+    const connects = async () => metricSum(await store.metrics(), 'parley_store_postgres_connects_total');
+    const rooms = [freshRoom(), freshRoom()];
+    const speakers = await Promise.all(rooms.map((room) => someoneIn(t, stack.urls[0], { room })));
+    await Promise.all(speakers.map((speaker) => speaker.say('1')));
+    const reader = (room) => someoneIn(t, stack.urls[1], { room, auth: { serverOffset: 0 } });
+    await everyoneSawAll(rooms[0], [speakers[0], await reader(rooms[0])], 1);
+    const before = await connects();
+    await stack.rows('ALTER TABLE messages ALTER COLUMN body TYPE varchar');
+    t.after(() => stack.rows('ALTER TABLE messages ALTER COLUMN body TYPE text'));
+    await everyoneSawAll(rooms[1], [speakers[1], await reader(rooms[1])], 1);
+    assert.equal(await connects(), before + 1, 'on a new connection, prepared anew');
 });
 
 promise('connections_that_fall_silent_are_given_up_before_a_send_fails', { of: stack }, async (t) => {

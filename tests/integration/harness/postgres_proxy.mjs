@@ -10,6 +10,7 @@ import { Changes } from './wait.mjs';
 /** Types of messages. */
 const SYNC = 'S'.charCodeAt(0);
 const QUERY = 'Q'.charCodeAt(0);
+const EXECUTE = 'E'.charCodeAt(0);
 const COMMAND_COMPLETE = 'C'.charCodeAt(0);
 const READY_FOR_QUERY = 'Z'.charCodeAt(0);
 
@@ -94,7 +95,7 @@ export class PostgresProxy extends Changes {
     }
 
     /**
-     * Has the next statement whose text holds some words break its connection.
+     * Has the next statement whose text, or name where it was prepared, holds some words break its connection when it is executed.
      *
      * @param {string} words
      * @param {keyof PLACES} place
@@ -146,7 +147,8 @@ export class PostgresProxy extends Changes {
                 statement.push(message);
                 if (!isStart && ![SYNC, QUERY].includes(message[0])) continue;
                 const bytes = Buffer.concat(statement);
-                if (this.#fault && bytes.includes(this.#fault.words)) {
+                const isExecuted = statement.some(([type]) => type === EXECUTE || type === QUERY);
+                if (this.#fault && isExecuted && bytes.includes(this.#fault.words)) {
                     fault = this.#fault;
                     this.#fault = null;
                     fault.send(server, statement);
