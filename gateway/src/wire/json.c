@@ -249,11 +249,19 @@ enum json_type json_type_of(struct bytes value)
 /* The end of the scanned string that begins at @at. */
 static const char *skip_string(const char *at, const char *end)
 {
-    for (at++; at < end && *at != '"'; at++) {
-        at += *at == '\\';
+    for (const char *from = at + 1;;) {
+        const char *quote = memchr(from, '"', (size_t)(end - from));
+        ASSERT(quote != NULL);
+        const char *escapes = quote;
+        while (escapes > from && escapes[-1] == '\\') {
+            escapes--;
+        }
+        from = quote + 1;
+        bool is_escaped = (quote - escapes) % 2 != 0;
+        if (!is_escaped) {
+            return from;
+        }
     }
-    ASSERT(at < end);
-    return at + 1;
 }
 
 /* The end of the scanned value that begins at @at. */
