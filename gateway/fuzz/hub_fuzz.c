@@ -468,6 +468,8 @@ static void begin(bool wants_tokens)
         .joins_per_turn = JOINS_PER_TURN,
         .catch_ups_per_turn = CATCH_UPS_PER_TURN,
         .deliveries_per_turn = 3,
+        .histories_per_turn = 1,
+        .bytes_per_turn = 1000,
         .presence_visits_per_turn = 4,
         .presence_rooms_per_turn = 2,
         .room_log_bytes_max = 65536,

@@ -406,6 +406,7 @@ static void draw_cluster(struct cluster *cluster)
         cluster->settings.joins_per_turn = 1 + (uint32_t)cluster_draw(cluster, 3);
         cluster->settings.catch_ups_per_turn = 1 + (uint32_t)cluster_draw(cluster, 3);
         cluster->settings.deliveries_per_turn = 1 + (uint32_t)cluster_draw(cluster, 3);
+        cluster->settings.bytes_per_turn = 1 + (uint32_t)cluster_draw(cluster, 500);
     }
     for (unsigned i = 0; i < cluster->gateway_count; i++) {
         fake_gateway_start(world, i, &cluster->settings);

@@ -500,6 +500,8 @@ struct hub_settings fake_settings(const struct fake_world *world)
         .joins_per_turn = JOINS_PER_TURN,
         .catch_ups_per_turn = CATCH_UPS_PER_TURN,
         .deliveries_per_turn = DELIVERIES_PER_TURN,
+        .histories_per_turn = HISTORIES_PER_TURN,
+        .bytes_per_turn = BYTES_PER_TURN,
         .presence_visits_per_turn = PRESENCE_VISITS_PER_TURN,
         .presence_rooms_per_turn = PRESENCE_ROOMS_PER_TURN,
         .room_log_bytes_max = 4 << 20,

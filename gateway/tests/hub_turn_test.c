@@ -33,6 +33,7 @@ static struct fake_gateway *start_slow_gateway(void)
     settings.joins_per_turn = PER_TURN;
     settings.catch_ups_per_turn = PER_TURN;
     settings.deliveries_per_turn = PER_TURN;
+    settings.histories_per_turn = PER_TURN;
     world.has_slow_turns = true;
     return fake_gateway_start(&world, 1, &settings);
 }
@@ -238,6 +239,89 @@ TEST(a_message_that_comes_while_one_goes_round_reaches_all_too)
     CHECK(!hub_has_work(gateway->hub));
 }
 
+TEST(a_room_where_messages_never_end_holds_up_no_other_one)
+{
+    enum { COUNT = 10 * PER_TURN };
+    struct fake_gateway *gateway = start_slow_gateway();
+    struct fake_client *pair[2];
+    for (size_t i = 0; i < COUNT_OF(pair); i++) {
+        pair[i] = fake_client_new(&world, i == 0 ? "ann" : "bob");
+        fake_client_connect(pair[i], gateway);
+        fake_client_join(pair[i], "/quiet", "");
+    }
+    come(gateway, COUNT, "");
+    fake_world_run(&world, 200);
+    for (size_t i = 0; i < 300; i++) { /* each takes ten turns, and comes with the next */
+        fake_client_send(crowd[0], "/", "loud", "");
+        if (i == 100) {
+            fake_client_send(pair[0], "/quiet", "hello", "");
+        }
+        fake_world_run(&world, 1);
+    }
+    CHECK(count_seen(COUNT, 300) < COUNT);
+    assert_int_equal(pair[1]->places[0].count, 1);
+    fake_world_run(&world, 5000);
+    assert_int_equal(count_seen(COUNT, 300), COUNT);
+}
+
+TEST(so_many_bytes_are_written_in_a_turn_and_the_rest_in_the_next)
+{
+    struct hub_settings settings = fake_settings(&world);
+    settings.bytes_per_turn = 1000;
+    world.has_slow_turns = true;
+    struct fake_gateway *gateway = fake_gateway_start(&world, 1, &settings);
+    enum { COUNT = 20 };
+    come(gateway, COUNT, "");
+    fake_world_run(&world, 200);
+    char text[601];
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    fake_client_send(crowd[0], "/", text, "");
+    while (count_seen(COUNT, 1) == 0) {
+        fake_world_run(&world, 1);
+    }
+    assert_int_equal(count_seen(COUNT, 1), 2);
+    turn(gateway);
+    assert_int_equal(count_seen(COUNT, 1), 4);
+    fake_world_run(&world, 100);
+    assert_int_equal(count_seen(COUNT, 1), COUNT);
+}
+
+/* Asks for older messages, @count times. */
+static void ask_for_history(struct fake_client *client, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        fake_client_say(client, "2700[\"chat history\",{}]");
+    }
+}
+
+TEST(so_many_questions_for_history_are_answered_in_a_turn_and_more_wait_by_where_they_come_from)
+{
+    struct fake_gateway *gateway = start_slow_gateway();
+    come(gateway, 3, "");
+    crowd[0]->source = crowd[1]->source = 1;
+    crowd[2]->source = 2;
+    fake_world_run(&world, 100);
+    const struct hub_stats *stats = hub_stats(gateway->hub);
+    const uint64_t *answered = stats->by.histories;
+    ask_for_history(crowd[0], PER_TURN); /* at once */
+    assert_int_equal(answered[HUB_HISTORY_OK], PER_TURN);
+    ask_for_history(crowd[0], HISTORY_WAITING_MAX);
+    ask_for_history(crowd[1], HISTORY_WAITING_MAX);
+    ask_for_history(crowd[2], 1);
+    assert_int_equal(answered[HUB_HISTORY_OK], PER_TURN);
+    ask_for_history(crowd[0], 1); /* one more than may wait */
+    assert_int_equal(answered[HUB_HISTORY_OVERLOADED], 1);
+    turn(gateway);
+    assert_int_equal(answered[HUB_HISTORY_OK], 2 * PER_TURN);
+    CHECK(!client_waits_for_answer(crowd[2]->client));
+    CHECK(client_waits_for_answer(crowd[1]->client));
+    fake_client_drop(crowd[0]); /* some of its own wait */
+    fake_world_run(&world, 100);
+    CHECK(!client_waits_for_answer(crowd[1]->client));
+    CHECK(!hub_has_work(gateway->hub));
+}
+
 TEST(those_whose_page_has_come_read_it_some_in_a_turn_and_it_stays_until_all_have)
 {
     enum { COUNT = 2 * PER_TURN + 1, MESSAGES = 3 * CONTRACT_PAGE };
@@ -263,13 +347,18 @@ TEST(those_whose_page_has_come_read_it_some_in_a_turn_and_it_stays_until_all_hav
 
 #define IN_A_WORLD(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-TEST_MAIN(IN_A_WORLD(a_new_room_that_many_enter_at_once_costs_one_subscription_and_one_read),
-          IN_A_WORLD(those_who_come_while_the_room_is_read_share_that_read),
-          IN_A_WORLD(pages_that_many_miss_are_read_once_for_all),
-          IN_A_WORLD(as_many_join_in_a_turn_as_may_and_one_more_in_the_next),
-          IN_A_WORLD(who_waits_for_the_store_holds_up_nobody_who_joins),
-          IN_A_WORLD(as_many_get_a_message_in_a_turn_as_may_and_one_more_in_the_next),
-          IN_A_WORLD(nobody_is_left_out_when_a_member_leaves_while_a_message_goes_round),
-          IN_A_WORLD(nobody_is_left_out_when_a_member_comes_while_a_message_goes_round),
-          IN_A_WORLD(a_message_that_comes_while_one_goes_round_reaches_all_too),
-          IN_A_WORLD(those_whose_page_has_come_read_it_some_in_a_turn_and_it_stays_until_all_have))
+TEST_MAIN(
+    IN_A_WORLD(a_new_room_that_many_enter_at_once_costs_one_subscription_and_one_read),
+    IN_A_WORLD(those_who_come_while_the_room_is_read_share_that_read),
+    IN_A_WORLD(pages_that_many_miss_are_read_once_for_all),
+    IN_A_WORLD(as_many_join_in_a_turn_as_may_and_one_more_in_the_next),
+    IN_A_WORLD(who_waits_for_the_store_holds_up_nobody_who_joins),
+    IN_A_WORLD(as_many_get_a_message_in_a_turn_as_may_and_one_more_in_the_next),
+    IN_A_WORLD(nobody_is_left_out_when_a_member_leaves_while_a_message_goes_round),
+    IN_A_WORLD(nobody_is_left_out_when_a_member_comes_while_a_message_goes_round),
+    IN_A_WORLD(a_message_that_comes_while_one_goes_round_reaches_all_too),
+    IN_A_WORLD(those_whose_page_has_come_read_it_some_in_a_turn_and_it_stays_until_all_have),
+    IN_A_WORLD(a_room_where_messages_never_end_holds_up_no_other_one),
+    IN_A_WORLD(so_many_bytes_are_written_in_a_turn_and_the_rest_in_the_next),
+    IN_A_WORLD(
+        so_many_questions_for_history_are_answered_in_a_turn_and_more_wait_by_where_they_come_from))

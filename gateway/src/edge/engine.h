@@ -47,7 +47,7 @@ enum {
     /* What a WebSocket may be written at a time, rounded up to a whole peek; and of those that have more, how many go on
      * in one turn. So those who catch up with a lot hold up nobody else. */
     ENGINE_FLUSH_BYTES = 256 * 1024,
-    ENGINE_GO_ON_PER_TURN = 32,
+    ENGINE_GO_ON_PER_TURN = 16,
     ENGINE_POLL_BYTES_MAX = 256 * 1024,
     /* A peer is asked so often whether it still knows what we wait for, and is taken for dead after such a silence. */
     ENGINE_PEER_CHECK_MS = 1000,

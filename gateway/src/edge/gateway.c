@@ -521,6 +521,8 @@ static bool read_settings(const struct gateway_config *config, struct hub_settin
         .joins_per_turn = JOINS_PER_TURN,
         .catch_ups_per_turn = CATCH_UPS_PER_TURN,
         .deliveries_per_turn = DELIVERIES_PER_TURN,
+        .histories_per_turn = HISTORIES_PER_TURN,
+        .bytes_per_turn = BYTES_PER_TURN,
         .presence_visits_per_turn = PRESENCE_VISITS_PER_TURN,
         .presence_rooms_per_turn = PRESENCE_ROOMS_PER_TURN,
         .room_log_bytes_max = (size_t)config->room_log_bytes_max,

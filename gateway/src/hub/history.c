@@ -5,6 +5,7 @@
 struct history {
     struct list link; /* member.histories */
     struct member *member;
+    struct turn turn; /* hub.histories */
     struct page_waiter page;
     struct timer deadline;
     uint64_t ack_id;
@@ -16,8 +17,10 @@ struct history {
 
 static void history_free(struct history *history)
 {
-    page_waiter_cancel(&history->member->room->hub->pages, &history->page);
-    timers_clear(history->member->room->hub->timers, &history->deadline);
+    struct hub *hub = history->member->room->hub;
+    page_waiter_cancel(&hub->pages, &history->page);
+    turns_leave(&hub->histories, &history->turn);
+    timers_clear(hub->timers, &history->deadline);
     list_leave(&history->link);
     history->member->history_count--;
     free(history);
@@ -107,26 +110,26 @@ static void answer(struct history *history, uint64_t from, uint64_t to)
     struct member *member = history->member;
     struct room *room = member->room;
     room->hub->stats.by.histories[HUB_HISTORY_OK]++;
-    struct buf arguments = BUF_INIT;
-    buf_append_bytes(&arguments, BYTES("{\"status\":\"ok\",\"messages\":["));
+    struct buf *arguments = &room->hub->scratch;
+    buf_clear(arguments);
+    buf_append_bytes(arguments, BYTES("{\"status\":\"ok\",\"messages\":["));
     bool is_empty = from > to;
     if (!is_empty) {
         fit(history, &from, &to);
     }
     for (uint64_t id = from; !is_empty && id <= to; id++) {
         if (id > from) {
-            buf_append_char(&arguments, ',');
+            buf_append_char(arguments, ',');
         }
-        chat_append_history_entry(&arguments, segment_frame(room_find(room, id), id));
+        chat_append_history_entry(arguments, segment_frame(room_find(room, id), id));
     }
     bool has_more = history->is_forward ? !is_empty && to < room->log.head
                                         : !is_empty && from > MAX_OF(room->oldest, (uint64_t)1);
-    buf_append_format(&arguments, "],\"more\":%s,\"head\":\"%llu\"}", has_more ? "true" : "false",
+    buf_append_format(arguments, "],\"more\":%s,\"head\":\"%llu\"}", has_more ? "true" : "false",
                       (unsigned long long)room->log.head);
     uint64_t ack_id = history->ack_id;
     history_free(history);
-    sio_socket_ack(&member->socket, ack_id, buf_bytes(&arguments));
-    buf_release(&arguments);
+    sio_socket_ack(&member->socket, ack_id, buf_bytes(arguments));
 }
 
 static void go_on(struct history *history)
@@ -166,6 +169,32 @@ static void on_deadline(struct timer *timer, uint64_t now_ms)
     refuse(member, ack_id, CHAT_UNAVAILABLE, "older messages cannot be read now; ask again later");
 }
 
+static void take_turn(struct history *history)
+{
+    history->member->room->hub->histories_left--;
+    go_on(history);
+}
+
+void history_flush(struct hub *hub)
+{
+    struct turn *turn;
+    while (hub->histories_left > 0 && (turn = turns_take(&hub->histories)) != NULL) {
+        take_turn(CONTAINER_OF(turn, struct history, turn));
+    }
+}
+
+/* Answers it now, or in its turn. */
+static void begin(struct history *history)
+{
+    struct client *client = member_client(history->member);
+    struct hub *hub = client_hub(client);
+    if (hub->histories_left > 0 && turns_are_empty(&hub->histories)) {
+        take_turn(history);
+    } else {
+        turns_add(&hub->histories, &history->turn, client_source(client));
+    }
+}
+
 static void history_start(struct member *member, struct history values, uint64_t now_ms)
 {
     struct hub *hub = member->room->hub;
@@ -173,13 +202,14 @@ static void history_start(struct member *member, struct history values, uint64_t
     *history = values;
     history->member = member;
     list_init(&history->link);
+    turn_init(&history->turn);
     page_waiter_init(&history->page, client_source(member_client(member)), on_page);
     timer_init(&history->deadline, on_deadline);
     list_append(&member->histories, &history->link);
     member->history_count++;
     timers_set(hub->timers, &history->deadline, now_ms + hub->settings.send_deadline_ms);
     if (member->join == NULL) { /* what came from another gateway goes on once it has joined */
-        go_on(history);
+        begin(history);
     }
 }
 
@@ -239,6 +269,6 @@ void history_take_over(struct member *member, const struct contract_handover_his
 void history_go_on_member(struct member *member)
 {
     LIST_EACH_SAFE (node, following, &member->histories) {
-        go_on(CONTAINER_OF(node, struct history, link));
+        begin(CONTAINER_OF(node, struct history, link));
     }
 }

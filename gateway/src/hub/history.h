@@ -10,11 +10,14 @@
 
 /*
  * Answers @request of @member, which must be CHAT_REQUEST_HISTORY, with the acknowledgement
- * @ack_id: at once where the messages are in memory, otherwise when they came, and with an error at
- * the deadline.
+ * @ack_id: at once where the messages are in memory and the turn has histories_left, otherwise in its turn (turns.h) or when
+ * they came, and with an error at the deadline.
  */
 void history_submit(struct member *member, const struct chat_request *request, uint64_t ack_id,
                     uint64_t now_ms);
+
+/* In a turn's flush: answers those that wait for their turn, as far as histories_left go. */
+void history_flush(struct hub *hub);
 
 /* @member, which came from another gateway, has joined: what it asked for in the meantime can be answered. */
 void history_go_on_member(struct member *member);

@@ -4,6 +4,7 @@
 #include "client.h"
 #include "flight.h"
 #include "handover.h"
+#include "history.h"
 #include "hub_impl.h"
 #include "presence.h"
 #include "send.h"
@@ -37,6 +38,8 @@ struct hub *hub_new(const struct hub_settings *settings, const struct hub_world 
     list_init(&hub->idle_rooms);
     list_init(&hub->dirty_rooms);
     list_init(&hub->dirty_clients);
+    turns_init(&hub->histories);
+    hub->histories_left = settings->histories_per_turn;
     list_init(&hub->catching_up);
     list_init(&hub->all_have_read);
     list_init(&hub->doomed);
@@ -81,6 +84,7 @@ void hub_free(struct hub *hub)
     admission_release(hub);
     page_cache_release(&hub->pages);
     requests_release(hub);
+    turns_release(&hub->histories);
     map_release(&hub->rooms);
     map_release(&hub->sessions);
     map_release(&hub->requests);
@@ -153,12 +157,13 @@ static void prefetch_members(const struct room *room, uint32_t at)
     }
 }
 
-/* Flushes those who have yet to get what is new in @room, as far as the turn's deliveries go. */
-static void flush_members(struct room *room)
+/* Flushes those who have yet to get what is new in @room, as far as the turn's deliveries, and bytes, go. */
+static void flush_members(struct room *room, uint64_t bytes_end)
 {
     struct hub *hub = room->hub;
     struct news news = {0};
-    for (; room->news_left > 0 && hub->deliveries_left > 0; hub->deliveries_left--) {
+    for (; room->news_left > 0 && hub->deliveries_left > 0 && hub->stats.bytes_out < bytes_end;
+         hub->deliveries_left--) {
         room->news_left--;
         room->news_at = room->news_at < room->member_count ? room->news_at : 0;
         prefetch_members(room, room->news_at);
@@ -173,18 +178,55 @@ static void flush_members(struct room *room)
     }
 }
 
-static void flush_room(struct room *room, uint64_t now_ms)
+/* @first and then what has become dirty meanwhile are for the next turn. */
+static void leave_for_next_turn(struct list *first, struct list *dirty)
 {
-    client_join_waiting(room, now_ms);
-    send_start(room, now_ms);
-    flush_members(room);
+    list_append_all(first, dirty);
+    list_append_all(dirty, first);
+}
+
+/* Those whose members had nothing in this turn, since others had it all, are the first in the next one. */
+static void flush_rooms(struct hub *hub, uint64_t now_ms)
+{
+    struct list turn, passed_over;
+    list_init(&turn);
+    list_init(&passed_over);
+    list_append_all(&turn, &hub->dirty_rooms);
+    uint64_t bytes_end = hub->stats.bytes_out + hub->settings.bytes_per_turn;
+    for (struct list *node; (node = list_take_first(&turn)) != NULL;) {
+        struct room *room = CONTAINER_OF(node, struct room, dirty);
+        client_join_waiting(room, now_ms);
+        send_start(room, now_ms);
+        bool has_turn = hub->deliveries_left > 0 && hub->stats.bytes_out < bytes_end;
+        if (has_turn) {
+            flush_members(room, bytes_end);
+        } else if (room->news_left > 0) {
+            list_leave(&room->dirty);
+            list_append(&passed_over, &room->dirty);
+        }
+    }
+    leave_for_next_turn(&passed_over, &hub->dirty_rooms);
+}
+
+static void flush_clients(struct hub *hub)
+{
+    struct list turn; /* what becomes dirty from here on is for the next one */
+    list_init(&turn);
+    list_append_all(&turn, &hub->dirty_clients);
+    uint64_t bytes_end = hub->stats.bytes_out + hub->settings.bytes_per_turn;
+    struct list *node;
+    while (hub->stats.bytes_out < bytes_end && (node = list_take_first(&turn)) != NULL) {
+        flush_client(hub, CONTAINER_OF(node, struct client, dirty));
+    }
+    leave_for_next_turn(&turn, &hub->dirty_clients);
 }
 
 /* Some of those whose page has come read it. */
 static void flush_catching_up(struct hub *hub)
 {
+    uint64_t bytes_end = hub->stats.bytes_out + hub->settings.bytes_per_turn;
     struct list *node;
-    for (uint32_t i = 0; i < hub->settings.catch_ups_per_turn &&
+    for (uint32_t i = 0; i < hub->settings.catch_ups_per_turn && hub->stats.bytes_out < bytes_end &&
                          (node = list_take_first(&hub->catching_up)) != NULL;
          i++) {
         if (node == &hub->all_have_read) {
@@ -212,17 +254,10 @@ void hub_flush(struct hub *hub, uint64_t now_ms)
 {
     hub->joins_left = hub->settings.joins_per_turn;
     hub->deliveries_left = hub->settings.deliveries_per_turn;
-    struct list turn; /* what becomes dirty from here on is for the next turn */
-    list_init(&turn);
-    list_append_all(&turn, &hub->dirty_rooms);
-    struct list *node;
-    while ((node = list_take_first(&turn)) != NULL) {
-        flush_room(CONTAINER_OF(node, struct room, dirty), now_ms);
-    }
-    list_append_all(&turn, &hub->dirty_clients);
-    while ((node = list_take_first(&turn)) != NULL) {
-        flush_client(hub, CONTAINER_OF(node, struct client, dirty));
-    }
+    hub->histories_left = hub->settings.histories_per_turn;
+    flush_rooms(hub, now_ms);
+    history_flush(hub);
+    flush_clients(hub);
     flush_catching_up(hub);
     let_pages_go(hub);
     presence_flush(hub, now_ms);
@@ -235,5 +270,5 @@ void hub_flush(struct hub *hub, uint64_t now_ms)
 bool hub_has_work(const struct hub *hub)
 {
     return !list_is_empty(&hub->dirty_rooms) || !list_is_empty(&hub->dirty_clients) ||
-           !list_is_empty(&hub->catching_up);
+           !list_is_empty(&hub->catching_up) || !turns_are_empty(&hub->histories);
 }

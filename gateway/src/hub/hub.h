@@ -138,8 +138,8 @@ struct hub_settings {
     uint32_t rooms_max; /* in memory */
     uint32_t
         rooms_per_source_max; /* of these, opened by those of one hub_world.source(); 0: there is no limit */
-    uint32_t joins_per_turn, catch_ups_per_turn,
-        deliveries_per_turn;                                    /* limits.h; tests have less */
+    uint32_t joins_per_turn, catch_ups_per_turn, deliveries_per_turn, histories_per_turn,
+        bytes_per_turn;                                         /* limits.h; tests have less */
     uint32_t presence_visits_per_turn, presence_rooms_per_turn; /* likewise */
     struct pace_rule client_rule, user_rule,
         room_rule; /* of messages: what one connection, one name and one room may take */

@@ -67,7 +67,8 @@ struct hub {
     struct list catching_up;   /* clients whose page has come, some in a turn */
     struct list
         all_have_read; /* in catching_up, behind those who wait for pages that are too many */
-    uint32_t joins_left, deliveries_left; /* in this turn, of settings.…_per_turn */
+    uint32_t joins_left, deliveries_left, histories_left; /* in this turn, of settings.…_per_turn */
+    struct turns histories; /* questions for `chat history` for which there were none left */
 
     struct list doomed; /* members that have left; freed at the turn's end */
 

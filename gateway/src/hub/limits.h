@@ -38,6 +38,13 @@ enum {
     CATCH_UPS_PER_TURN = 32,
     DELIVERIES_PER_TURN = 1024,
 
+    /* The same of answers to `chat history`, from the beginning of one turn's flush to the next. */
+    HISTORIES_PER_TURN = 16,
+
+    /* And what one turn writes to members with news, to clients with packets of their own, and to those that read on: so much
+       each, and what the last one of them gets. */
+    BYTES_PER_TURN = 2 * 1024 * 1024,
+
     /* How often one connection may join rooms: in the long run; and at once, so many times ROOMS_PER_CLIENT_MAX. Past it, it is
        closed: nobody does that but to do harm. */
     JOINS_PER_SECOND = 10,
