@@ -20,6 +20,8 @@ const OF_A_ROOM = 10;
 const PHASE_MS = ATTACKERS >= 1000 ? 30_000 : 8000;
 /** Each person says something so often. */
 const PACE_MS = 1000;
+/** Between one who comes and the next. */
+const ARRIVAL_MS = 100;
 
 /** LOG_BYTES_MAX, and what docs/operations.md says that a gateway needs besides; and some for each socket. */
 const LOG_BYTES_MAX = 64 << 20;
@@ -32,9 +34,8 @@ const stack = ownStack({ gateways: 1, gatewayEnv: { ...defaults, LOG_BYTES_MAX: 
 const percentile = (values, p) => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * p))];
 
 /** People in rooms, who talk for a while. Resolves to how long each acknowledgement took, ms. */
-async function talk(rooms) {
+async function talk(rooms, until) {
     const took = [];
-    const until = performance.now() + PHASE_MS;
     const say = async (person, n) => {
         await new Promise((resolve) => setTimeout(resolve, (n / PEOPLE) * PACE_MS));
         while (performance.now() < until) {
@@ -48,10 +49,29 @@ async function talk(rooms) {
     return took;
 }
 
+/** Meanwhile somebody comes who is the first one in a room, now and then. Resolves to how long each took to be in, ms. */
+async function arrive(t, until) {
+    const took = [];
+    while (performance.now() < until) {
+        const began = performance.now();
+        const newcomer = await someoneIn(t, stack.urls[0], { room: freshRoom() });
+        took.push(performance.now() - began);
+        newcomer.goHome();
+        await new Promise((resolve) => setTimeout(resolve, ARRIVAL_MS));
+    }
+    return took;
+}
+
+async function live(t, rooms) {
+    const until = performance.now() + PHASE_MS;
+    const [acknowledged, arrived] = await Promise.all([talk(rooms, until), arrive(t, until)]);
+    return `acknowledged ${told(acknowledged)}; in a new room ${told(arrived)}`;
+}
+
 /** The most that a process has had in memory so far, bytes; the kernel keeps it, so that nobody has to look while people are timed. */
 const residentPeak = ({ child }) => Number(readFileSync(`/proc/${child.pid}/status`, 'utf8').match(/^VmHWM:\s+(\d+) kB/m)[1]) * 1024;
 
-const told = (took) => `${took.length} acknowledgements, p50 ${percentile(took, 0.5).toFixed(1)} ms, p99 ${percentile(took, 0.99).toFixed(1)} ms`;
+const told = (took) => `${took.length}: p50 ${percentile(took, 0.5).toFixed(1)} ms, p99 ${percentile(took, 0.99).toFixed(1)} ms`;
 
 promise('whoever_attacks_how_ever_people_go_on_talking', { of: stack, timeoutMs: 300_000 }, async (t) => {
     const [gateway] = stack.gateways;
@@ -61,17 +81,17 @@ promise('whoever_attacks_how_ever_people_go_on_talking', { of: stack, timeoutMs:
             return { room, people: await Promise.all(range(1, OF_A_ROOM).map(() => someoneIn(t, stack.urls[0], { room }))) };
         }),
     );
-    const before = await talk(rooms);
-    const attackers = fork(new URL('./harness/attackers.mjs', import.meta.url), [`${gateway.port}`, `${ATTACKERS}`], { silent: true });
+    const before = await live(t, rooms);
+    const attackers = fork(new URL('./harness/attackers.mjs', import.meta.url), [`${gateway.port}`, `${ATTACKERS}`], { silent: true, detached: true });
     t.after(() => attackers.kill('SIGKILL'));
     let deeds = {};
     attackers.stdout.on('data', (data) => (deeds = JSON.parse(String(data).trim().split('\n').at(-1))));
     await eventually(() => Object.keys(deeds).length > 3, 'the attack');
-    const during = await talk(rooms);
+    const during = await live(t, rooms);
     const peak = residentPeak(gateway);
     attackers.kill('SIGKILL');
-    t.diagnostic(`without attack: ${told(before)}`);
-    t.diagnostic(`${ATTACKERS} attackers, ${PEOPLE} people: ${told(during)}`);
+    t.diagnostic(`${PEOPLE} people: ${before}`);
+    t.diagnostic(`the same, and ${ATTACKERS} attackers: ${during}`);
     t.diagnostic(`deeds ${JSON.stringify(deeds)}; memory ${(peak / (1 << 20)).toFixed(0)} MiB of ${(MEMORY_MAX / (1 << 20)).toFixed(0)}`);
 
     for (const { people } of rooms) {
