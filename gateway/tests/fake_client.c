@@ -630,6 +630,7 @@ struct fake_client *fake_client_new(struct fake_world *world, const char *userna
     struct fake_client *client = mem_alloc_zeroed(sizeof(*client));
     client->world = world;
     client->write_max = client->window = SIZE_MAX;
+    client->source = world->source;
     snprintf(client->username, sizeof(client->username), "%s", username);
     world->clients[world->client_count++] = client;
     return client;

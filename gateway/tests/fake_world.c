@@ -405,10 +405,10 @@ static size_t world_write(void *user, struct client *client, const char *data, s
     return fake_client_write(client_transport(client), data, len);
 }
 
-static uint32_t world_source(void *user, const struct client *client)
+static uint32_t world_source(void *user, const void *transport)
 {
     (void)user;
-    return ((const struct fake_client *)client_transport(client))->source;
+    return ((const struct fake_client *)transport)->source;
 }
 
 static void world_forward(void *user, const struct contract_peer_key *to, struct bytes payload,

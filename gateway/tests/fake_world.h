@@ -144,6 +144,7 @@ struct fake_world {
     size_t client_count;
     struct fake_mail *mail;
     uint64_t last_move;
+    uint32_t source;           /* of clients that are made from now on */
     uint64_t last_presence_ms; /* likewise */
     uint64_t last_forward_ms;  /* what follows a client that moved arrives in its order */
     struct pid_keys keys;

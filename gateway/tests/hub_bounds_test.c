@@ -189,12 +189,11 @@ static void join_all(struct fake_client *client, const char *namespaces)
 TEST(as_many_rooms_as_may_are_open_and_one_more_when_one_is_not_needed)
 {
     start_again(3, 0);
-    struct fake_client *ann = connected(), *bob = connected();
+    struct fake_client *ann = connected(), *bob = connected(), *carl = connected();
     join_all(ann, "abc");
     fake_client_saw(ann, "/a joined, /b joined, /c joined");
-    join_all(bob, "da");
-    fake_client_saw(
-        bob, "/d refused Too many rooms are open on this server; try again later, /a joined");
+    join_all(carl, "da");
+    fake_client_saw(carl, "/a joined");
     fake_client_say(ann, "1/c,");
     fake_client_say(ann, "1/b,");
     fake_world_run(&world, 50);
@@ -204,18 +203,24 @@ TEST(as_many_rooms_as_may_are_open_and_one_more_when_one_is_not_needed)
     join_all(bob, "b"); /* still there: c had not been needed for longer */
     fake_client_saw(bob, "/b joined");
     assert_int_equal(world.gateways[0].subscribes, 4);
-    join_all(ann, "c");
-    fake_client_saw(ann, "/c refused Too many rooms are open on this server; try again later");
     assert_int_equal(hub_stats(hub())->rooms, 3);
-    assert_int_equal(hub_stats(hub())->rooms_refused_full, 2);
+    assert_int_equal(hub_stats(hub())->rooms_refused_full, 1);
+    fake_world_run(&world, FAREWELL_MS_MAX); /* who was not answered comes again, maybe elsewhere */
+    fake_client_saw(carl, "closed");
+    assert_int_equal(hub_stats(hub())->rooms, 3);
+}
+
+static struct fake_client *connected_from(uint32_t source)
+{
+    world.source = source;
+    return connected();
 }
 
 TEST(an_address_opens_as_many_rooms_as_it_may_and_joins_all_that_others_have_open)
 {
     start_again(100, 2);
-    struct fake_client *ann = connected(), *carl = connected(), *bob = connected();
-    ann->source = carl->source = 1;
-    bob->source = 2;
+    struct fake_client *ann = connected_from(1), *carl = connected_from(1),
+                       *bob = connected_from(2);
     join_all(ann, "ab");
     join_all(carl, "ca");
     fake_client_saw(carl, "/c refused Too many rooms are open from your address, /a joined");
@@ -230,6 +235,22 @@ TEST(an_address_opens_as_many_rooms_as_it_may_and_joins_all_that_others_have_ope
     assert_int_equal(hub_stats(hub())->rooms_refused_address, 3);
 }
 
+TEST(a_room_counts_for_the_address_of_somebody_who_is_in_it)
+{
+    start_again(100, 2);
+    struct fake_client *ann = connected_from(1), *bob = connected_from(2);
+    join_all(ann, "ab");
+    join_all(bob, "abc");
+    fake_client_saw(bob, "/a joined, /b joined, /c joined");
+    fake_client_drop(ann);
+    fake_world_run(&world, 50);
+    struct fake_client *carl = connected_from(1); /* the number is given again */
+    join_all(carl, "de");
+    fake_client_saw(carl, "/d joined, /e joined");
+    join_all(bob, "f"); /* a, b and c are its */
+    fake_client_saw(bob, "/f refused Too many rooms are open from your address");
+}
+
 #define IN_A_WORLD(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 TEST_MAIN(
@@ -238,4 +259,5 @@ TEST_MAIN(
     IN_A_WORLD(
         what_clients_have_yet_to_read_is_bounded_for_all_of_them_and_those_with_the_most_are_closed),
     IN_A_WORLD(as_many_rooms_as_may_are_open_and_one_more_when_one_is_not_needed),
-    IN_A_WORLD(an_address_opens_as_many_rooms_as_it_may_and_joins_all_that_others_have_open))
+    IN_A_WORLD(an_address_opens_as_many_rooms_as_it_may_and_joins_all_that_others_have_open),
+    IN_A_WORLD(a_room_counts_for_the_address_of_somebody_who_is_in_it))

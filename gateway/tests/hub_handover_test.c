@@ -360,6 +360,30 @@ TEST(a_handover_that_makes_no_sense_is_not_taken)
     assert_int_equal(hub_stats(gateway(1)->hub)->clients, 0);
 }
 
+TEST(a_handover_whose_rooms_have_no_place_is_not_taken)
+{
+    fake_gateway_kill(gateway(1));
+    struct hub_settings settings = fake_settings(&world);
+    settings.rooms_max = 1;
+    fake_gateway_start(&world, 1, &settings);
+    struct fake_client *bob = fake_client_new(&world, "bob");
+    fake_client_connect(bob, gateway(1));
+    fake_client_join(bob, "/a", "");
+    fake_world_run(&world, 50);
+    struct contract_handover_member member = {.room = BYTES("b"),
+                                              .session = BYTES("0123456789abcdefghij"),
+                                              .username = BYTES("ann"),
+                                              .cursor = 1};
+    struct contract_handover handover = {.member_count = 1, .members = &member};
+    struct fake_client *ann = fake_client_new(&world, "ann");
+    struct eio_probe probe;
+    bool awaits;
+    assert_null(hub_take_over(gateway(1)->hub, ann, "gw0-0001abcdefghijkl", &handover, &probe,
+                              &awaits, world.now_ms));
+    assert_int_equal(hub_stats(gateway(1)->hub)->clients, 1);
+    assert_int_equal(hub_stats(gateway(1)->hub)->rooms, 1);
+}
+
 #define IN_A_WORLD(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 TEST_MAIN(IN_A_WORLD(a_client_goes_on_behind_the_last_message_that_it_got),
@@ -379,4 +403,5 @@ TEST_MAIN(IN_A_WORLD(a_client_goes_on_behind_the_last_message_that_it_got),
           IN_A_WORLD(all_rooms_of_a_connection_move),
           IN_A_WORLD(a_gateway_that_is_behind_catches_up_before_the_client_goes_on),
           IN_A_WORLD(a_session_in_no_upgrade_is_not_handed_over),
-          IN_A_WORLD(a_handover_that_makes_no_sense_is_not_taken))
+          IN_A_WORLD(a_handover_that_makes_no_sense_is_not_taken),
+          IN_A_WORLD(a_handover_whose_rooms_have_no_place_is_not_taken))

@@ -90,19 +90,14 @@ static const char *room_broken(const struct room *room)
 
 static const char *rooms_broken(const struct hub *hub)
 {
-    const struct hub_settings *settings = &hub->settings;
     size_t idle = count(&hub->idle_rooms), needed = 0;
     for (size_t i = 0; i < hub->source_capacity; i++) {
         needed += hub->rooms_of_source[i];
-        if (i > 0 && settings->rooms_per_source_max > 0 &&
-            hub->rooms_of_source[i] > settings->rooms_per_source_max) {
-            return "an address has too many rooms";
-        }
     }
-    if (idle + needed != hub->stats.rooms) {
+    if (idle != hub->idle_count || idle + needed != hub->stats.rooms) {
         return "rooms are neither idle nor needed, or both";
     }
-    return hub->stats.rooms > settings->rooms_max ? "there are too many rooms" : NULL;
+    return hub->stats.rooms > hub->settings.rooms_max ? "there are too many rooms" : NULL;
 }
 
 static const char *queries_broken(const struct hub *hub)

@@ -189,8 +189,8 @@ TEST(queries_of_one_shard_past_the_bound_wait_for_their_turn_and_no_other_shards
 /* Somebody at the address @source who opens the @count rooms @names. */
 static struct fake_client *opener(uint32_t source, char names[][16], size_t count)
 {
+    world.source = source;
     struct fake_client *client = fake_client_new(&world, "ann");
-    client->source = source;
     fake_client_connect(client, &world.gateways[0]);
     for (size_t i = 0; i < count; i++) {
         char namespace[32];
@@ -223,20 +223,68 @@ TEST(who_opens_many_rooms_lets_those_of_other_addresses_wait_for_one_of_them)
     assert_int_equal(hub_stats(hub)->members, MANY + 1);
 }
 
+/* As long as somebody reads on, whose next question comes with each answer. */
+TEST(who_opens_a_room_waits_for_no_reader_of_another_address)
+{
+    enum { PAGES = 400, READERS = 40 };
+    struct hub *hub = start_with_room_for(64, 65536);
+    fake_store_fill(&world.store, BYTES("lobby"), "m", (size_t)PAGES * CONTRACT_PAGE);
+    char names[][16] = {"lobby", ""};
+    for (int i = 0; i == 0 || contract_shard(bytes_of_string(names[1])) !=
+                                  contract_shard(bytes_of_string(names[0]));
+         i++) {
+        snprintf(names[1], sizeof(names[1]), "r%d", i);
+    }
+    world.source = 1;
+    for (size_t i = 0; i < READERS; i++) {
+        reader(i * (PAGES / READERS) * CONTRACT_PAGE);
+    }
+    fake_world_run(&world, 20);
+    assert_true(hub_stats(hub)->queries_waiting > 0);
+    struct fake_client *bob = opener(2, &names[1], 1);
+    uint64_t asked = hub_stats(hub)->queries;
+    while (!bob->places[0].is_joined) {
+        fake_world_run(&world, 1);
+    }
+    assert_true(hub_stats(hub)->queries - asked <= (size_t)3 * QUERIES_OF_SHARD_MAX);
+    fake_world_run(&world, 20000);
+    for (size_t i = 0; i < READERS; i++) {
+        assert_int_equal(next_id(world.clients[i]), PAGES * CONTRACT_PAGE + 1);
+    }
+}
+
+/* The room is asked for in the row of whoever has nothing else to wait for. */
+TEST(a_room_that_two_addresses_wait_for_is_opened_in_the_shorter_row)
+{
+    char names[FAKE_PLACES_MAX * 2][16], other[16];
+    find_rooms(names, COUNT_OF(names), other);
+    world.query_mode = FAKE_STORE_SILENT;
+    opener(1, names, FAKE_PLACES_MAX);
+    opener(1, &names[FAKE_PLACES_MAX], FAKE_PLACES_MAX);
+    struct fake_client *bob = opener(2, &names[COUNT_OF(names) - 1], 1);
+    fake_world_run(&world, 10);
+    world.query_mode = FAKE_STORE_UP;
+    while (!bob->places[0].is_joined) {
+        fake_world_run(&world, 1);
+    }
+    assert_true(hub_stats(world.gateways[0].hub)->members <= (size_t)2 * QUERIES_OF_SHARD_MAX + 1);
+}
+
 TEST(who_reads_many_pages_lets_those_of_other_addresses_wait_for_one_of_them)
 {
     enum { PAGES = 20 };
     struct hub *hub = start_with_room_for(4, 65536); /* two are fetched at a time */
-    fake_store_fill(&world.store, BYTES("lobby"), "m", PAGES * CONTRACT_PAGE);
-    reader(PAGES * CONTRACT_PAGE - 1);
+    fake_store_fill(&world.store, BYTES("lobby"), "m", (size_t)PAGES * CONTRACT_PAGE);
+    reader((size_t)PAGES * CONTRACT_PAGE - 1);
     fake_world_run(&world, 50);
     world.query_mode = FAKE_STORE_SILENT;
     for (size_t i = 0; i < PAGES - 2; i++) {
-        reader(i * CONTRACT_PAGE)->source = 1;
+        world.source = 1;
+        reader(i * CONTRACT_PAGE);
         fake_world_run(&world, 10);
     }
-    struct fake_client *bob = reader((PAGES - 2) * CONTRACT_PAGE);
-    bob->source = 2;
+    world.source = 2;
+    struct fake_client *bob = reader((size_t)(PAGES - 2) * CONTRACT_PAGE);
     fake_world_run(&world, 10);
     assert_int_equal(hub->pages.queued, PAGES - 3);
     world.query_mode = FAKE_STORE_UP;
@@ -371,6 +419,8 @@ TEST_MAIN(
     IN_A_WORLD(history_goes_back_over_a_page_that_comes_in_parts),
     IN_A_WORLD(queries_of_one_shard_past_the_bound_wait_for_their_turn_and_no_other_shards),
     IN_A_WORLD(who_opens_many_rooms_lets_those_of_other_addresses_wait_for_one_of_them),
+    IN_A_WORLD(who_opens_a_room_waits_for_no_reader_of_another_address),
+    IN_A_WORLD(a_room_that_two_addresses_wait_for_is_opened_in_the_shorter_row),
     IN_A_WORLD(who_reads_many_pages_lets_those_of_other_addresses_wait_for_one_of_them),
     IN_A_WORLD(pages_past_the_budget_wait_until_one_is_answered),
     IN_A_WORLD(who_leaves_while_it_waits_for_room_leaves_no_page_behind),

@@ -295,12 +295,44 @@ static void ask_for_history(struct fake_client *client, size_t count)
     }
 }
 
+TEST(a_page_that_many_asked_for_is_told_to_some_in_a_turn_and_stays_until_all_have_read_it)
+{
+    enum { COUNT = 5 * PER_TURN };
+    struct hub_settings settings = fake_settings(&world);
+    settings.histories_per_turn = PER_TURN;
+    settings.log_bytes_max = 4 * 65536; /* one page at a time, more or less */
+    settings.page_answer_bytes_max = 32768;
+    world.has_slow_turns = true;
+    fake_store_fill(&world.store, BYTES("lobby"), "m", (size_t)10 * CONTRACT_PAGE);
+    struct fake_gateway *gateway = fake_gateway_start(&world, 1, &settings);
+    come(gateway, COUNT, "");
+    fake_world_run(&world, 100);
+    const uint64_t *answered = hub_stats(gateway->hub)->by.histories;
+    for (size_t i = 0; i < COUNT; i++) {
+        fake_client_say(crowd[i], "2700[\"chat history\",{\"before\":100}]");
+    }
+    uint64_t before = 0;
+    while (answered[HUB_HISTORY_OK] < COUNT) {
+        fake_world_run(&world, 1);
+        assert_true(answered[HUB_HISTORY_OK] - before <=
+                    2 * PER_TURN); /* as it comes, and in the flush */
+        before = answered[HUB_HISTORY_OK];
+    }
+    assert_int_equal(hub_stats(gateway->hub)->page_parts_fetched, 1);
+    fake_world_run(&world, 10);
+    CHECK(!hub_has_work(gateway->hub));
+}
+
 TEST(so_many_questions_for_history_are_answered_in_a_turn_and_more_wait_by_where_they_come_from)
 {
     struct fake_gateway *gateway = start_slow_gateway();
-    come(gateway, 3, "");
-    crowd[0]->source = crowd[1]->source = 1;
-    crowd[2]->source = 2;
+    for (size_t i = 0; i < 3; i++) {
+        world.source = i < 2 ? 1 : 2;
+        crowd[i] = fake_client_new(&world, "c");
+        crowd[i]->is_quiet = true;
+        fake_client_connect(crowd[i], gateway);
+        fake_client_join(crowd[i], "/", "");
+    }
     fake_world_run(&world, 100);
     const struct hub_stats *stats = hub_stats(gateway->hub);
     const uint64_t *answered = stats->by.histories;
@@ -360,5 +392,7 @@ TEST_MAIN(
     IN_A_WORLD(those_whose_page_has_come_read_it_some_in_a_turn_and_it_stays_until_all_have),
     IN_A_WORLD(a_room_where_messages_never_end_holds_up_no_other_one),
     IN_A_WORLD(so_many_bytes_are_written_in_a_turn_and_the_rest_in_the_next),
+    IN_A_WORLD(
+        a_page_that_many_asked_for_is_told_to_some_in_a_turn_and_stays_until_all_have_read_it),
     IN_A_WORLD(
         so_many_questions_for_history_are_answered_in_a_turn_and_more_wait_by_where_they_come_from))

@@ -58,7 +58,7 @@ TEST(those_of_one_source_come_in_their_order)
 TEST(who_asks_for_one_thing_waits_for_one_of_each_other_source)
 {
     for (size_t i = 0; i < 90; i++) {
-        ask(i, (uint32_t)(i % 3));
+        ask(i, (uint32_t)(1 + i % 3));
     }
     ask(90, 1000);
     for (size_t i = 0; i < 3; i++) {
@@ -97,9 +97,40 @@ TEST(who_has_gone_gets_no_turn)
     assert_int_equal(turns.rows.count, 0);
 }
 
-TEST_MAIN(cmocka_unit_test_setup_teardown(those_of_one_source_come_in_their_order, set_up,
-                                          tear_down),
-          cmocka_unit_test_setup_teardown(who_asks_for_one_thing_waits_for_one_of_each_other_source,
-                                          set_up, tear_down),
-          cmocka_unit_test_setup_teardown(rows_take_turns, set_up, tear_down),
-          cmocka_unit_test_setup_teardown(who_has_gone_gets_no_turn, set_up, tear_down))
+TEST(what_everybody_needs_comes_first)
+{
+    ask(0, 1);
+    ask(1, 0);
+    ask(2, 0);
+    ask(3, 2);
+    assert_ptr_equal(next(), &askers[1]);
+    assert_ptr_equal(next(), &askers[2]);
+    assert_ptr_equal(next(), &askers[0]);
+    ask(4, 0);
+    assert_ptr_equal(next(), &askers[4]);
+    assert_ptr_equal(next(), &askers[3]);
+}
+
+TEST(what_two_wait_for_goes_to_the_row_of_who_has_nothing_else_in_it)
+{
+    for (size_t i = 0; i < 5; i++) {
+        ask(i, 1);
+    }
+    turns_hasten(&turns, &askers[4].turn, 1);
+    turns_hasten(&turns, &askers[4].turn, 2);
+    turns_hasten(&turns, &askers[3].turn, 2);
+    assert_ptr_equal(next(), &askers[0]);
+    assert_ptr_equal(next(), &askers[4]);
+    turns_hasten(&turns, &askers[4].turn, 3); /* which waits no more */
+    assert_ptr_equal(next(), &askers[1]);
+}
+
+TEST_MAIN(
+    cmocka_unit_test_setup_teardown(what_everybody_needs_comes_first, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(what_two_wait_for_goes_to_the_row_of_who_has_nothing_else_in_it,
+                                    set_up, tear_down),
+    cmocka_unit_test_setup_teardown(those_of_one_source_come_in_their_order, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(who_asks_for_one_thing_waits_for_one_of_each_other_source,
+                                    set_up, tear_down),
+    cmocka_unit_test_setup_teardown(rows_take_turns, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(who_has_gone_gets_no_turn, set_up, tear_down))

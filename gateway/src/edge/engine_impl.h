@@ -121,12 +121,12 @@ void transport_on_get_aborted(struct transport *transport, uint64_t now_ms);
 void transport_answer_get(struct transport *transport, struct bytes payload);
 
 /*
- * Makes a transport with the session that a peer handed over, on @probe's WebSocket. NULL, with nothing changed, when
- * @handover makes no sense or the session is here already.
+ * Makes a transport with the session that a peer handed over, on @probe's WebSocket; takes @address, its share. NULL, with nothing
+ * changed, when @handover makes no sense or has no place here, or the session is here already.
  */
 struct transport *transport_take_over(struct engine *engine, const char sid[EIO_SID_BYTES],
-                                      struct bytes handover, struct eio_probe *probe,
-                                      bool *ret_awaits);
+                                      uint32_t address, struct bytes handover,
+                                      struct eio_probe *probe, bool *ret_awaits);
 
 /* engine.c */
 
@@ -226,7 +226,7 @@ void upgrade_on_probed(struct upgrade *upgrade);
 void upgrade_on_over(struct upgrade *upgrade); /* forgets its ask */
 /* Returns the session's transport, or NULL when that could not be; forgets its ask. */
 struct transport *upgrade_on_moved(struct upgrade *upgrade, const char sid[EIO_SID_BYTES],
-                                   struct bytes handover, bool *ret_awaits);
+                                   uint32_t address, struct bytes handover, bool *ret_awaits);
 
 /* Moves the socket of an UPGRADED or MOVING probe to @transport, and has upgrade.c forget it. */
 void upgrade_move_socket(struct eio_probe *probe, struct transport *transport);

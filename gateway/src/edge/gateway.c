@@ -97,10 +97,10 @@ static size_t world_write(void *user, struct client *client, const char *data, s
     return engine_write(client_transport(client), data, len);
 }
 
-static uint32_t world_source(void *user, const struct client *client)
+static uint32_t world_source(void *user, const void *transport)
 {
     (void)user;
-    return engine_source(client_transport(client));
+    return engine_source(transport);
 }
 
 static void world_on_upgraded(void *user, struct client *client, struct eio_probe *probe)
@@ -514,7 +514,8 @@ static bool read_settings(const struct gateway_config *config, struct hub_settin
         .presence_refresh_ms = (uint32_t)config->presence_refresh_ms,
         .rooms_per_client_max = (uint32_t)config->rooms_per_client_max,
         .rooms_max = (uint32_t)config->rooms_max,
-        .rooms_per_source_max = (uint32_t)config->rooms_per_address_max,
+        .rooms_per_source_max =
+            config->connections_per_address_max == 0 ? 0 : (uint32_t)config->rooms_per_address_max,
         .client_rule = pace_rule(config, config->client_rate),
         .user_rule = pace_rule(config, config->user_rate),
         .room_rule = pace_rule(config, config->room_rate),

@@ -327,12 +327,11 @@ static void on_moved(struct ask *ask, struct bytes handover)
     bool awaits = false;
     struct upgrade *upgrade = ask->upgrade;
     ask->upgrade = NULL;
-    ask->transport = upgrade_on_moved(upgrade, ask->sid, handover, &awaits);
+    ask->transport = upgrade_on_moved(upgrade, ask->sid, ask->address, handover, &awaits);
     ask->has_arrived = true;
     ask->engine->arriving--;
     if (ask->transport != NULL) {
-        ask->transport->address = ask->address;
-        ask->address = 0;
+        ask->address = 0; /* it has it */
     }
     if (ask->transport == NULL || !awaits) {
         ask_free(ask);

@@ -307,14 +307,15 @@ static void begin(struct transport *transport)
 }
 
 struct transport *transport_take_over(struct engine *engine, const char sid[EIO_SID_BYTES],
-                                      struct bytes handover, struct eio_probe *probe,
-                                      bool *ret_awaits)
+                                      uint32_t address, struct bytes handover,
+                                      struct eio_probe *probe, bool *ret_awaits)
 {
     if (map_get(&engine->by_sid, bytes_of(sid, EIO_SID_BYTES)) != NULL) {
         return NULL;
     }
     const struct engine_peers *peers = engine->settings.peers;
     struct transport *transport = transport_alloc(engine);
+    transport->address = address;
     transport->session = peers->take_over(peers->user, transport, sid, handover, probe, ret_awaits,
                                           clock_monotonic_ms());
     if (transport->session == NULL) {

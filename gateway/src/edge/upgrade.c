@@ -134,13 +134,13 @@ void upgrade_on_over(struct upgrade *upgrade)
 }
 
 struct transport *upgrade_on_moved(struct upgrade *upgrade, const char sid[EIO_SID_BYTES],
-                                   struct bytes handover, bool *ret_awaits)
+                                   uint32_t address, struct bytes handover, bool *ret_awaits)
 {
     upgrade->ask = NULL;
     struct transport *transport = NULL;
     if (upgrade->probe.state == EIO_PROBE_MOVING) {
-        transport =
-            transport_take_over(upgrade->engine, sid, handover, &upgrade->probe, ret_awaits);
+        transport = transport_take_over(upgrade->engine, sid, address, handover, &upgrade->probe,
+                                        ret_awaits);
     }
     if (transport == NULL) {
         eio_probe_close(&upgrade->probe);

@@ -6,6 +6,8 @@
 /* A client whose connection closes soon. */
 struct farewell {
     struct client *client;
+    enum eio_close_reason reason;
+    uint16_t code;
     struct timer timer;
 };
 
@@ -162,15 +164,22 @@ struct bytes farewell_key(const void *farewell)
 
 static void on_farewell(struct timer *timer, uint64_t now_ms)
 {
-    put_out(CONTAINER_OF(timer, struct farewell, timer)->client, now_ms);
+    const struct farewell *farewell = CONTAINER_OF(timer, struct farewell, timer);
+    eio_session_close(client_session(farewell->client), farewell->reason, farewell->code, now_ms);
 }
 
 /* Not at once: a client that was connected comes back without delay, and would do so again and again. */
-static void say_farewell(struct client *client, uint64_t now_ms)
+void admission_say_farewell(struct client *client, enum eio_close_reason reason, uint16_t code,
+                            uint64_t now_ms)
 {
     struct hub *hub = client_hub(client);
+    if (client->is_leaving) {
+        return;
+    }
     struct farewell *farewell = mem_alloc_zeroed(sizeof(*farewell));
     farewell->client = client;
+    farewell->reason = reason;
+    farewell->code = code;
     timer_init(&farewell->timer, on_farewell);
     timers_set(hub->timers, &farewell->timer,
                now_ms + FAREWELL_MS_MIN + random_u64() % (FAREWELL_MS_MAX - FAREWELL_MS_MIN));
@@ -291,7 +300,7 @@ bool admission_ask(struct client *client, struct bytes namespace, struct bytes r
         return true;
     case HUB_STALE:
         hub->stats.tokens_stale++;
-        say_farewell(client, now_ms);
+        admission_say_farewell(client, EIO_CLOSE_UNAUTHORIZED, WS_CLOSE_POLICY_VIOLATION, now_ms);
         break;
     case HUB_UNAUTHORIZED:
         hub->stats.tokens_refused++;

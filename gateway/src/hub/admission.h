@@ -51,6 +51,13 @@ const struct pass *pass_of(const struct member *member);
 
 bool member_may_write(const struct member *member);
 
+/*
+ * What @client asks for cannot be had now: it is not answered, and its connection closes with @reason and @code after FAREWELL_MS_MIN
+ * to _MAX; its library comes back by itself then, maybe to another gateway.
+ */
+void admission_say_farewell(struct client *client, enum eio_close_reason reason, uint16_t code,
+                            uint64_t now_ms);
+
 /* A client's connection is over: it need not be closed any more. */
 void admission_forget_client(struct client *client);
 

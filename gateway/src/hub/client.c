@@ -163,7 +163,7 @@ static void on_disconnect(struct sio_socket *socket, uint64_t now_ms)
         hub->stats.joining--;
         join_free(member->join);
         member->join = NULL;
-        room_maybe_idle(room, now_ms);
+        room_left_by(room, member, now_ms);
     } else {
         hub->stats.members--;
         room_remove_member(room, member, now_ms);
@@ -219,7 +219,7 @@ struct member *member_new(struct client *client, struct bytes name, struct bytes
 {
     struct member *member =
         mem_alloc_zeroed(MAX_OF(sizeof(*member), offsetof(struct member, username) + username.len));
-    member->room = room_get(client_hub(client), name, client_source(client), now_ms);
+    member->room = room_get(client_hub(client), name, client->source, now_ms);
     member->username_len = (uint8_t)username.len;
     memcpy(member->username, username.data, username.len);
     member->wants_own = wants_own;
@@ -234,10 +234,37 @@ struct member *member_new(struct client *client, struct bytes name, struct bytes
     return member;
 }
 
+/* Whether @client may join no further room, or not @name. It has been told then, or comes back by itself. */
+static bool room_is_refused(struct client *client, struct bytes namespace, struct bytes name,
+                            uint64_t now_ms)
+{
+    struct hub *hub = client_hub(client);
+    const char *why = "Too many rooms on one connection";
+    enum room_limit limit =
+        room_is_needed(hub, name) ? ROOM_LIMIT_NONE : room_limit_of(hub, client->source, 1);
+    if (client->member_count >= hub->settings.rooms_per_client_max) {
+        hub->stats.rooms_refused_client++;
+    } else if (limit == ROOM_LIMIT_ADDRESS) {
+        hub->stats.rooms_refused_address++;
+        why = "Too many rooms are open from your address";
+    } else if (limit == ROOM_LIMIT_FULL) {
+        hub->stats.rooms_refused_full++;
+        admission_say_farewell(client, EIO_CLOSE_SERVER, WS_CLOSE_TRY_AGAIN_LATER, now_ms);
+        return true;
+    } else {
+        return false;
+    }
+    sio_client_refuse(&client->sio, namespace, bytes_of_string(why), (struct bytes){0});
+    return true;
+}
+
 void client_connect(struct client *client, struct bytes namespace, struct bytes room,
                     struct bytes auth, uint64_t now_ms)
 {
     struct hub *hub = client_hub(client);
+    if (room_is_refused(client, namespace, room, now_ms)) {
+        return;
+    }
     struct join *join = mem_alloc_zeroed(sizeof(*join));
     chat_auth_parse(auth, &join->auth);
     struct pass *pass;
@@ -271,24 +298,6 @@ static bool joins_too_often(struct client *client, uint64_t now_ms)
     return false;
 }
 
-/* Why @client may not join the room @name, since it, its address or this gateway has too many; NULL: it may. */
-static const char *room_refused(const struct client *client, struct bytes name)
-{
-    struct hub *hub = client_hub(client);
-    if (client->member_count >= hub->settings.rooms_per_client_max) {
-        hub->stats.rooms_refused_client++;
-        return "Too many rooms on one connection";
-    }
-    switch (room_limit_reached(hub, name, client_source(client))) {
-    case ROOM_LIMIT_NONE: return NULL;
-    case ROOM_LIMIT_ADDRESS:
-        hub->stats.rooms_refused_address++;
-        return "Too many rooms are open from your address";
-    case ROOM_LIMIT_FULL: hub->stats.rooms_refused_full++; break;
-    }
-    return "Too many rooms are open on this server; try again later";
-}
-
 static void on_connect(struct sio_client *sio, struct bytes namespace, struct bytes auth,
                        uint64_t now_ms)
 {
@@ -299,11 +308,6 @@ static void on_connect(struct sio_client *sio, struct bytes namespace, struct by
     }
     if (!chat_room_of_namespace(namespace, &name)) {
         sio_client_refuse(sio, namespace, BYTES("Invalid namespace"), (struct bytes){0});
-        return;
-    }
-    const char *refusal = room_refused(client, name);
-    if (refusal != NULL) {
-        sio_client_refuse(sio, namespace, bytes_of_string(refusal), (struct bytes){0});
         return;
     }
     client_connect(client, namespace, name, auth, now_ms);
@@ -650,6 +654,7 @@ void client_init_settings(struct hub *hub)
                 .outbox_bytes_max = CLIENT_OUTBOX_BYTES_MAX,
                 .waits = &hub->waits,
                 .inboxes = &hub->inboxes,
+                .bytes_written = &hub->stats.bytes_out,
                 .callbacks = {.on_output = on_output,
                               .peek = flight_peek,
                               .advance = flight_advance,
@@ -664,11 +669,17 @@ void client_init_settings(struct hub *hub)
     flight_init(&hub->flight);
 }
 
+uint32_t client_source(const struct hub *hub, const void *transport)
+{
+    return hub->world.source == NULL ? 0 : hub->world.source(hub->world.user, transport);
+}
+
 struct client *client_new(struct hub *hub, void *transport)
 {
     struct client *client = mem_alloc_zeroed(sizeof(*client));
     client->transport = transport;
     client->number = (uint32_t)++hub->last_client;
+    client->source = client_source(hub, transport);
     list_init(&client->dirty);
     hub->stats.clients++;
     return client;
@@ -699,12 +710,6 @@ struct client *client_of_session(struct eio_session *session)
 void *client_transport(const struct client *client)
 {
     return client->transport;
-}
-
-uint32_t client_source(const struct client *client)
-{
-    const struct hub_world *world = &client_hub(client)->world;
-    return world->source == NULL ? 0 : world->source(world->user, client);
 }
 
 uint64_t client_number(const struct client *client)

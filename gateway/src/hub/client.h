@@ -20,6 +20,7 @@ struct client {
     struct sio_client sio;
     struct list dirty;   /* hub.dirty_clients, or hub.catching_up */
     uint32_t number;     /* for logs; low bits */
+    uint32_t source;     /* where it comes from: hub_world.source() */
     uint16_t send_count; /* of all members: without outcome; CLIENT_SENDS_MAX at most */
     bool is_settling;    /* it came from another gateway that has yet to settle: hub.settlings */
     bool is_leaving;     /* hub.farewells */
@@ -114,11 +115,11 @@ void member_tell_gap(struct member *member, uint64_t from, uint64_t to, const ch
 void client_on_session_resumed(struct hub *hub, struct room *room,
                                const struct contract_room_event *event, uint64_t now_ms);
 
-/* Where @client comes from, as hub_world.source() says: those of one source wait for the store in one row (turns.h). */
-uint32_t client_source(const struct client *client);
-
 /* Frees the members that have left. */
 void client_reap(struct hub *hub);
+
+/* Where a client of @transport comes from: hub_world.source(). */
+uint32_t client_source(const struct hub *hub, const void *transport);
 
 /* A client that has nothing yet, without a session. */
 struct client *client_new(struct hub *hub, void *transport);

@@ -155,7 +155,7 @@ static void want_page(struct member *member)
     if (is_stuck) {
         member->page_wait = mem_alloc_zeroed(sizeof(*member->page_wait));
         member->page_wait->member = member;
-        page_waiter_init(&member->page_wait->waiter, client_source(member_client(member)), on_page);
+        page_waiter_init(&member->page_wait->waiter, member_client(member)->source, on_page);
         page_want(&room->hub->pages, room, member->cursor, PAGE_FORWARD,
                   &member->page_wait->waiter);
     }
@@ -240,7 +240,6 @@ void flight_advance(struct eio_session *session, size_t written)
 {
     struct hub *hub = client_hub(client_of_session(session));
     struct flight *flight = &hub->flight;
-    hub->stats.bytes_out += written;
     for (size_t i = 0; i < flight->count && written > 0; i++) {
         const struct piece *piece = &flight->pieces[i];
         size_t taken = MIN_OF(written, (size_t)piece->len);

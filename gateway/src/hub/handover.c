@@ -227,6 +227,17 @@ static bool member_is_valid(const struct hub *hub, const struct contract_handove
                           pass_is_valid(hub, handed));
 }
 
+/* Whether the rooms of @handover, of a client that comes from @source, may be open here. */
+static bool has_place(const struct hub *hub, const struct contract_handover *handover,
+                      uint32_t source)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < handover->member_count; i++) {
+        count += !room_is_needed(hub, handover->members[i].room);
+    }
+    return count == 0 || room_limit_of(hub, source, count) == ROOM_LIMIT_NONE;
+}
+
 static bool handover_is_valid(const struct hub *hub, const struct contract_handover *handover)
 {
     size_t sends = 0;
@@ -330,7 +341,8 @@ struct client *hub_take_over(struct hub *hub, void *transport, const char sid[EI
                              const struct contract_handover *handover, struct eio_probe *probe,
                              bool *ret_awaits, uint64_t now_ms)
 {
-    if (!handover_is_valid(hub, handover)) {
+    if (!handover_is_valid(hub, handover) ||
+        !has_place(hub, handover, client_source(hub, transport))) {
         return NULL;
     }
     struct client *client = client_new(hub, transport);

@@ -6,6 +6,8 @@ struct history {
     struct list link; /* member.histories */
     struct member *member;
     struct turn turn; /* hub.histories */
+    uint8_t
+        told_plus; /* it waits for its turn to read a page that it was told of: 1 + its place in hub.histories_told */
     struct page_waiter page;
     struct timer deadline;
     uint64_t ack_id;
@@ -15,11 +17,20 @@ struct history {
     uint32_t waits; /* for pages, so far */
 };
 
+static void has_read(struct history *history)
+{
+    if (history->told_plus > 0) {
+        history->member->room->hub->histories_told[history->told_plus - 1]--;
+        history->told_plus = 0;
+    }
+}
+
 static void history_free(struct history *history)
 {
     struct hub *hub = history->member->room->hub;
     page_waiter_cancel(&hub->pages, &history->page);
     turns_leave(&hub->histories, &history->turn);
+    has_read(history);
     timers_clear(hub->timers, &history->deadline);
     list_leave(&history->link);
     history->member->history_count--;
@@ -134,6 +145,7 @@ static void answer(struct history *history, uint64_t from, uint64_t to)
 
 static void go_on(struct history *history)
 {
+    has_read(history);
     uint64_t from, to;
     wanted_range(history, &from, &to);
     struct member *member = history->member;
@@ -152,11 +164,6 @@ static void go_on(struct history *history)
     } else {
         answer(history, from, to);
     }
-}
-
-static void on_page(struct page_waiter *waiter)
-{
-    go_on(CONTAINER_OF(waiter, struct history, page));
 }
 
 static void on_deadline(struct timer *timer, uint64_t now_ms)
@@ -191,8 +198,18 @@ static void begin(struct history *history)
     if (hub->histories_left > 0 && turns_are_empty(&hub->histories)) {
         take_turn(history);
     } else {
-        turns_add(&hub->histories, &history->turn, client_source(client));
+        turns_add(&hub->histories, &history->turn, client->source);
     }
+}
+
+/* The page stays until it has read it: hub.histories_told. */
+static void on_page(struct page_waiter *waiter)
+{
+    struct history *history = CONTAINER_OF(waiter, struct history, page);
+    struct hub *hub = history->member->room->hub;
+    hub->histories_told[hub->told_since]++;
+    history->told_plus = (uint8_t)(1 + hub->told_since);
+    begin(history);
 }
 
 static void history_start(struct member *member, struct history values, uint64_t now_ms)
@@ -203,7 +220,7 @@ static void history_start(struct member *member, struct history values, uint64_t
     history->member = member;
     list_init(&history->link);
     turn_init(&history->turn);
-    page_waiter_init(&history->page, client_source(member_client(member)), on_page);
+    page_waiter_init(&history->page, member_client(member)->source, on_page);
     timer_init(&history->deadline, on_deadline);
     list_append(&member->histories, &history->link);
     member->history_count++;

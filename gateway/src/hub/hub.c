@@ -230,7 +230,7 @@ static void flush_catching_up(struct hub *hub)
                          (node = list_take_first(&hub->catching_up)) != NULL;
          i++) {
         if (node == &hub->all_have_read) {
-            page_cache_let_go(&hub->pages);
+            hub->have_readers_read = true;
         } else {
             struct client *client = CONTAINER_OF(node, struct client, dirty);
             client->is_catching_up = false;
@@ -239,14 +239,24 @@ static void flush_catching_up(struct hub *hub)
     }
 }
 
-/* Pages may leave when all who were told of them have read them: those who wait for their turn have a mark behind them. */
+/*
+ * Pages may leave when all who were told of them have read them: of clients, those who wait for their turn have a mark behind
+ * them; of questions, those told before and since the mark are counted.
+ */
 static void let_pages_go(struct hub *hub)
 {
-    if (list_is_empty(&hub->catching_up)) {
-        page_cache_mark(&hub->pages);
+    size_t *told = hub->histories_told;
+    if (!hub->is_page_marked && page_cache_mark(&hub->pages)) {
+        hub->is_page_marked = true;
+        hub->told_since ^= 1;
+        hub->have_readers_read = list_is_empty(&hub->catching_up);
+        if (!hub->have_readers_read) {
+            list_append(&hub->catching_up, &hub->all_have_read);
+        }
+    }
+    if (hub->is_page_marked && hub->have_readers_read && told[hub->told_since ^ 1] == 0) {
         page_cache_let_go(&hub->pages);
-    } else if (list_is_empty(&hub->all_have_read) && page_cache_mark(&hub->pages)) {
-        list_append(&hub->catching_up, &hub->all_have_read);
+        hub->is_page_marked = false;
     }
 }
 

@@ -109,10 +109,10 @@ struct hub_world {
     void (*forward)(void *user, const struct contract_peer_key *to, struct bytes payload,
                     bool is_last);
     /*
-     * A number for the address that @client comes from: who asks for much makes those of other addresses wait no longer for
+     * A number for the address that the client of @transport comes from: who asks for much makes those of other addresses wait no longer for
      * it. 0: not known. NULL: of nobody.
      */
-    uint32_t (*source)(void *user, const struct client *client);
+    uint32_t (*source)(void *user, const void *transport);
     void (*tell)(void *user, const struct hub_event *event);
     /*
      * Whether @token (not empty) lets its owner into @room. Unless HUB_ADMITTED, *@ret_why is a sentence for whoever made the
@@ -243,7 +243,7 @@ MUST_USE bool hub_hand_over(struct client *client, const struct contract_peer_ke
 /*
  * Takes over a client that another gateway has handed over: its session @sid is on @probe's WebSocket now, carried by
  * @transport. *@ret_awaits: outcomes are to come, for hub_on_forward(); should the other gateway die before the last, the
- * client's session must be closed. NULL, with nothing changed, when @handover makes no sense.
+ * client's session must be closed. NULL, with nothing changed, when @handover makes no sense, or there is no place for its rooms.
  */
 MUST_USE struct client *hub_take_over(struct hub *hub, void *transport,
                                       const char sid[EIO_SID_BYTES],

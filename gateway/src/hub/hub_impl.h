@@ -58,6 +58,7 @@ struct hub {
     struct log_budget log_budget;
     struct page_cache pages;
 
+    size_t idle_count;
     struct list idle_rooms;    /* that nothing needs, since longest first */
     uint32_t *rooms_of_source; /* that are not idle, by their opener */
     size_t source_capacity;
@@ -69,6 +70,10 @@ struct hub {
         all_have_read; /* in catching_up, behind those who wait for pages that are too many */
     uint32_t joins_left, deliveries_left, histories_left; /* in this turn, of settings.…_per_turn */
     struct turns histories; /* questions for `chat history` for which there were none left */
+    /* Of these, those that were told of a page, and have yet to read it: before and since page_cache_mark(). */
+    size_t histories_told[2];
+    uint8_t told_since; /* which of both grows */
+    bool is_page_marked, have_readers_read;
 
     struct list doomed; /* members that have left; freed at the turn's end */
 

@@ -44,7 +44,7 @@ struct page_waiter {
     struct page *page;
     uint64_t id;
     enum page_reading reading;
-    uint32_t source;                             /* client_source() of who waits */
+    uint32_t source;                             /* client.source of who waits */
     void (*on_page)(struct page_waiter *waiter); /* there is news: look again */
 };
 

@@ -16,13 +16,18 @@ static struct query_shard *shard_of(const struct request *request)
     return &request->hub->query_shards[request->shard];
 }
 
+static void ask(struct request *request, uint64_t now_ms)
+{
+    shard_of(request)->asked++;
+    request->has_turn = true;
+    send_query(request, now_ms);
+}
+
 static void ask_in_turn(struct request *request, uint64_t now_ms)
 {
     struct query_shard *shard = shard_of(request);
-    if (shard->asked < QUERIES_OF_SHARD_MAX) {
-        shard->asked++;
-        request->has_turn = true;
-        send_query(request, now_ms);
+    if (shard->asked < QUERIES_OF_SHARD_MAX && turns_are_empty(&shard->waiting)) {
+        ask(request, now_ms);
     } else {
         request->hub->queries_waiting++;
         turns_add(&shard->waiting, &request->turn, request->source);
@@ -67,7 +72,7 @@ void requests_go_on(struct hub *hub, uint64_t now_ms)
         struct query_shard *shard = &hub->query_shards[i];
         struct request *request;
         while (shard->asked < QUERIES_OF_SHARD_MAX && (request = take_waiting(shard)) != NULL) {
-            ask_in_turn(request, now_ms);
+            ask(request, now_ms);
         }
     }
 }
@@ -120,6 +125,11 @@ void request_cancel(struct request *request)
         buf_release(&request->payload);
         request->number = 0;
     }
+}
+
+void request_hasten(struct request *request, uint32_t source)
+{
+    turns_hasten(&shard_of(request)->waiting, &request->turn, source);
 }
 
 void request_hurry(struct request *request, uint64_t now_ms)

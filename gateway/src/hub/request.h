@@ -49,7 +49,7 @@ static inline bool request_is_asked(const struct request *request)
     return request->number != 0;
 }
 
-/* Asks @query of @shard, for @source: client_source() of who wants the answer; 0: the hub itself. Nothing must be asked yet. */
+/* Asks @query of @shard, for @source: client.source of who wants the answer; 0: the hub itself. Nothing must be asked yet. */
 void request_start(struct request *request, unsigned shard, uint32_t source,
                    const struct contract_query *query, uint64_t now_ms);
 
@@ -60,6 +60,9 @@ void request_start_later(struct request *request, unsigned shard, uint32_t sourc
 
 /* Stops asking; an answer that comes later is ignored. */
 void request_cancel(struct request *request);
+
+/* Somebody from @source waits for the answer, too: it is asked in that one's turn, where that comes sooner. */
+void request_hasten(struct request *request, uint32_t source);
 
 /* Asks again now, where something is asked that has had its turn. */
 void request_hurry(struct request *request, uint64_t now_ms);

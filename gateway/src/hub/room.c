@@ -511,27 +511,33 @@ static struct room *room_new(struct hub *hub, struct bytes name)
     return room;
 }
 
-enum room_limit room_limit_reached(const struct hub *hub, struct bytes name, uint32_t source)
+bool room_is_needed(const struct hub *hub, struct bytes name)
 {
     const struct room *room = map_get(&hub->rooms, name);
-    if (room != NULL && list_is_empty(&room->idle)) {
-        return ROOM_LIMIT_NONE;
-    }
-    if (source != 0 && hub->settings.rooms_per_source_max > 0 && source < hub->source_capacity &&
-        hub->rooms_of_source[source] >= hub->settings.rooms_per_source_max) {
-        return ROOM_LIMIT_ADDRESS;
-    }
-    bool is_full = room == NULL && hub->stats.rooms >= hub->settings.rooms_max &&
-                   list_is_empty(&hub->idle_rooms);
-    return is_full ? ROOM_LIMIT_FULL : ROOM_LIMIT_NONE;
+    return room != NULL && list_is_empty(&room->idle);
 }
 
-/* @room, which was idle or is new, is needed, and counts for @source. */
-static void become_needed(struct room *room, uint32_t source)
+enum room_limit room_limit_of(const struct hub *hub, uint32_t source, size_t count)
+{
+    uint32_t of_source = source < hub->source_capacity ? hub->rooms_of_source[source] : 0;
+    size_t needed = hub->stats.rooms - hub->idle_count;
+    if (source != 0 && hub->settings.rooms_per_source_max > 0 &&
+        of_source + count > hub->settings.rooms_per_source_max) {
+        return ROOM_LIMIT_ADDRESS;
+    }
+    return needed + count > hub->settings.rooms_max ? ROOM_LIMIT_FULL : ROOM_LIMIT_NONE;
+}
+
+static void leave_idle(struct room *room)
+{
+    room->hub->idle_count -= !list_is_empty(&room->idle);
+    list_leave(&room->idle);
+}
+
+/* @room counts for @source from now on. */
+static void count_for(struct room *room, uint32_t source)
 {
     struct hub *hub = room->hub;
-    list_leave(&room->idle);
-    timers_clear(hub->timers, &room->grace_timer);
     if (source >= hub->source_capacity) {
         size_t capacity = MAX_OF(hub->source_capacity * 2, (size_t)source + 1);
         hub->rooms_of_source = mem_resize(hub->rooms_of_source, capacity * sizeof(uint32_t));
@@ -543,10 +549,39 @@ static void become_needed(struct room *room, uint32_t source)
     hub->rooms_of_source[source]++;
 }
 
+/* @room, which was idle or is new, is needed, and counts for @source. */
+static void become_needed(struct room *room, uint32_t source)
+{
+    leave_idle(room);
+    timers_clear(room->hub->timers, &room->grace_timer);
+    count_for(room, source);
+}
+
+/* Somebody who is there, or about to be; or NULL. */
+static const struct member *anybody(const struct room *room)
+{
+    if (room->member_count > 0) {
+        return room->members[0];
+    }
+    struct list *node = list_first(&room->joining);
+    return node == NULL ? NULL : CONTAINER_OF(node, struct member, link);
+}
+
+void room_left_by(struct room *room, const struct member *member, uint64_t now_ms)
+{
+    const struct member *other = anybody(room);
+    if (room->opener == member_client(member)->source && other != NULL) {
+        room->hub->rooms_of_source[room->opener]--;
+        count_for(room, member_client(other)->source);
+    }
+    room_maybe_idle(room, now_ms);
+}
+
 struct room *room_get(struct hub *hub, struct bytes name, uint32_t source, uint64_t now_ms)
 {
     struct room *room = map_get(&hub->rooms, name);
     if (room != NULL && list_is_empty(&room->idle)) {
+        request_hasten(&room->range, source);
         return room;
     }
     if (room == NULL) {
@@ -580,7 +615,7 @@ void room_free(struct room *room)
     if (list_is_empty(&room->idle)) {
         hub->rooms_of_source[room->opener]--;
     }
-    list_leave(&room->idle);
+    leave_idle(room);
     list_leave(&room->dirty);
     ASSERT(map_remove(&hub->rooms, room_name(room)) == room);
     room_log_release(&room->log);
@@ -608,7 +643,7 @@ void room_add_member(struct room *room, struct member *member)
     room->members[room->member_count++] = member;
     restart_round(room);
     if (!list_is_empty(&room->idle)) { /* left by the last one, whose session @member resumes */
-        become_needed(room, client_source(member_client(member)));
+        become_needed(room, member_client(member)->source);
     }
 }
 
@@ -619,7 +654,7 @@ void room_remove_member(struct room *room, struct member *member, uint64_t now_m
     room->members[member->index] = last;
     last->index = member->index;
     restart_round(room);
-    room_maybe_idle(room, now_ms);
+    room_left_by(room, member, now_ms);
 }
 
 void room_wake(struct room *room)
@@ -643,6 +678,7 @@ void room_maybe_idle(struct room *room, uint64_t now_ms)
         if (list_is_empty(&room->idle)) {
             hub->rooms_of_source[room->opener]--;
             list_append(&hub->idle_rooms, &room->idle);
+            hub->idle_count++;
         }
         timers_set(hub->timers, &room->grace_timer, now_ms + hub->settings.room_grace_ms);
     }

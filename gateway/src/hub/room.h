@@ -71,7 +71,7 @@ struct room {
 
     struct timer grace_timer;
     struct list idle;          /* hub.idle_rooms, while nothing needs it */
-    uint32_t opener;           /* the client_source() for which it counts, while it is not idle */
+    uint32_t opener;           /* the client.source for which it counts, while it is not idle */
     struct presence *presence; /* NULL: nobody wants to know who is here */
     uint32_t epoch_count;
     struct contract_epoch_start *epochs; /* ascending, at most ROOM_EPOCHS_MAX */
@@ -93,13 +93,16 @@ static inline struct bytes room_namespace(const struct room *room)
 /* Key of hub.rooms. */
 struct bytes room_key(const void *room);
 
+/* Whether the room called @name is open, and somebody is in it, or about to be. */
+bool room_is_needed(const struct hub *hub, struct bytes name);
+
 enum room_limit { ROOM_LIMIT_NONE, ROOM_LIMIT_FULL, ROOM_LIMIT_ADDRESS };
 
 /*
- * The limit past which @source (client_source()) would join the room called @name, which may be open: rooms_max are, and all are
- * needed; or @source has opened rooms_per_source_max of these.
+ * What keeps @source (client.source) from opening @count rooms that are not needed yet: more than rooms_max would be, or more than
+ * rooms_per_source_max that count for @source.
  */
-enum room_limit room_limit_reached(const struct hub *hub, struct bytes name, uint32_t source);
+enum room_limit room_limit_of(const struct hub *hub, uint32_t source, size_t count);
 
 /* The room called @name, opened if need be for @source; past rooms_max, the one that was not needed for longest goes. */
 struct room *room_get(struct hub *hub, struct bytes name, uint32_t source, uint64_t now_ms);
@@ -116,6 +119,9 @@ void room_wake_members(struct room *room);
 
 /* Something of @room changed that hub_flush() must look at. */
 void room_wake(struct room *room);
+
+/* @member is not in the room, nor about to be, any more. A room counts for the source of one who is. */
+void room_left_by(struct room *room, const struct member *member, uint64_t now_ms);
 
 /* Starts the grace time where nothing needs the room any more. */
 void room_maybe_idle(struct room *room, uint64_t now_ms);

@@ -32,20 +32,39 @@ void turn_init(struct turn *turn)
     turn->row = NULL;
 }
 
+static struct turns_row *row_of(const struct turns *turns, uint32_t source)
+{
+    return map_get(&turns->rows, bytes_of((const char *)&source, sizeof(source)));
+}
+
+/* @row comes after all others, or, where it is everybody's, first. */
+static void line_up(struct turns *turns, struct turns_row *row)
+{
+    list_append(row->source == 0 ? turns->order.next : &turns->order, &row->link);
+}
+
 void turns_add(struct turns *turns, struct turn *turn, uint32_t source)
 {
     ASSERT(!turn_is_waiting(turn));
-    struct turns_row *row = map_get(&turns->rows, bytes_of((const char *)&source, sizeof(source)));
+    struct turns_row *row = row_of(turns, source);
     if (row == NULL) {
         row = mem_alloc_zeroed(sizeof(*row));
         row->source = source;
         list_init(&row->link);
         list_init(&row->waiting);
         map_add(&turns->rows, row);
-        list_append(&turns->order, &row->link);
+        line_up(turns, row);
     }
     list_append(&row->waiting, &turn->link);
     turn->row = row;
+}
+
+void turns_hasten(struct turns *turns, struct turn *turn, uint32_t source)
+{
+    if (turn_is_waiting(turn) && row_of(turns, source) == NULL) {
+        turns_leave(turns, turn);
+        turns_add(turns, turn, source);
+    }
 }
 
 void turns_leave(struct turns *turns, struct turn *turn)
@@ -69,7 +88,8 @@ struct turn *turns_take(struct turns *turns)
         return NULL;
     }
     struct turns_row *row = CONTAINER_OF(list_take_first(&turns->order), struct turns_row, link);
-    list_append(&turns->order, &row->link);
+    line_up(turns, row);
+    ASSERT(!list_is_empty(&row->waiting));
     struct turn *turn = CONTAINER_OF(list_first(&row->waiting), struct turn, link);
     turns_leave(turns, turn);
     return turn;

@@ -2,7 +2,8 @@
  * turns.h - whose turn it is, where more wait than can be served: fair queueing (RFC 970, section 4).
  *
  * Those of one source wait in a row; the rows take turns. So whoever asks for much waits for it itself: others wait
- * for one of each row, however long the rows are.
+ * for one of each row, however long the rows are. The row of source 0 comes before all: it is for what everybody needs, and whoever
+ * uses it bounds that.
  *
  * Memory  A row lives while somebody waits in it.
  * Thread  The loop's.
@@ -48,6 +49,9 @@ void turns_add(struct turns *turns, struct turn *turn, uint32_t source);
 
 /* Whose turn it is: it does not wait any more. NULL: nobody waits. */
 struct turn *turns_take(struct turns *turns);
+
+/* @turn, if it waits, is of @source from now on, where nobody waits in that one's row. */
+void turns_hasten(struct turns *turns, struct turn *turn, uint32_t source);
 
 /* @turn gives up, if it waits. */
 void turns_leave(struct turns *turns, struct turn *turn);

@@ -323,6 +323,9 @@ size_t eio_session_peek(struct eio_session *session, struct iovec *ret_iov, size
 
 void eio_session_advance(struct eio_session *session, size_t written)
 {
+    if (session->settings->bytes_written != NULL) {
+        *session->settings->bytes_written += written;
+    }
     size_t of_outbox = MIN_OF(written, session->outbox.len);
     buf_consume(&session->outbox, of_outbox);
     if (written > of_outbox) {
