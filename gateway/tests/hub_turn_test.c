@@ -300,7 +300,7 @@ TEST(a_page_that_many_asked_for_is_told_to_some_in_a_turn_and_stays_until_all_ha
     enum { COUNT = 5 * PER_TURN };
     struct hub_settings settings = fake_settings(&world);
     settings.histories_per_turn = PER_TURN;
-    settings.log_bytes_max = 4 * 65536; /* one page at a time, more or less */
+    settings.log_bytes_max = (size_t)4 * 65536; /* one page at a time, more or less */
     settings.page_answer_bytes_max = 32768;
     world.has_slow_turns = true;
     fake_store_fill(&world.store, BYTES("lobby"), "m", (size_t)10 * CONTRACT_PAGE);
@@ -315,7 +315,7 @@ TEST(a_page_that_many_asked_for_is_told_to_some_in_a_turn_and_stays_until_all_ha
     while (answered[HUB_HISTORY_OK] < COUNT) {
         fake_world_run(&world, 1);
         assert_true(answered[HUB_HISTORY_OK] - before <=
-                    2 * PER_TURN); /* as it comes, and in the flush */
+                    (uint64_t)2 * PER_TURN); /* as it comes, and in the flush */
         before = answered[HUB_HISTORY_OK];
     }
     assert_int_equal(hub_stats(gateway->hub)->page_parts_fetched, 1);

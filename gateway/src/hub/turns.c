@@ -84,13 +84,15 @@ void turns_leave(struct turns *turns, struct turn *turn)
 
 struct turn *turns_take(struct turns *turns)
 {
-    if (turns_are_empty(turns)) {
+    struct list *first = list_take_first(&turns->order);
+    if (first == NULL) {
         return NULL;
     }
-    struct turns_row *row = CONTAINER_OF(list_take_first(&turns->order), struct turns_row, link);
+    struct turns_row *row = CONTAINER_OF(first, struct turns_row, link);
     line_up(turns, row);
-    ASSERT(!list_is_empty(&row->waiting));
-    struct turn *turn = CONTAINER_OF(list_first(&row->waiting), struct turn, link);
+    struct list *node = list_first(&row->waiting);
+    ASSERT(node != NULL); /* else the row would have gone */
+    struct turn *turn = CONTAINER_OF(node, struct turn, link);
     turns_leave(turns, turn);
     return turn;
 }
