@@ -13,17 +13,17 @@
 struct client {
     /* What each delivery looks at comes first, up to sio's outbox and state. */
     void *transport;
-    uint32_t outbox_noted; /* what its outbox has of hub.outbox_bytes */
-    uint16_t member_count; /* rooms_per_client_max at most, which is 10,000 at most */
-    bool is_catching_up;   /* `dirty` is in hub.catching_up */
-    bool is_greedy;        /* in hub.greedy */
+    uint32_t outbox_noted;   /* what its outbox has of hub.outbox_bytes */
+    uint16_t member_count;   /* rooms_per_client_max at most, which is 10,000 at most */
+    bool is_catching_up : 1; /* `dirty` is in hub.catching_up */
+    bool is_greedy : 1;      /* in hub.greedy */
+    bool is_settling : 1; /* it came from another gateway that has yet to settle: hub.settlings */
+    bool is_leaving : 1;  /* hub.farewells */
+    uint16_t send_count : 12; /* of all members: without outcome; CLIENT_SENDS_MAX at most */
     struct sio_client sio;
-    struct list dirty;   /* hub.dirty_clients, or hub.catching_up */
-    uint32_t number;     /* for logs; low bits */
-    uint32_t source;     /* where it comes from: hub_world.source() */
-    uint16_t send_count; /* of all members: without outcome; CLIENT_SENDS_MAX at most */
-    bool is_settling;    /* it came from another gateway that has yet to settle: hub.settlings */
-    bool is_leaving;     /* hub.farewells */
+    struct list dirty; /* hub.dirty_clients, or hub.catching_up */
+    uint32_t number;   /* for logs; low bits */
+    uint32_t source;   /* where it comes from: hub_world.source() */
 };
 
 /* What a CONNECT asked for, while it is held. */
