@@ -26,12 +26,11 @@
  * $1: rooms. Epoch and head of each, in their order. Each is looked up by its name, also by a plan of a time when there were no
  * rooms: LIMIT keeps Postgres from joining them as a whole.
  */
-#define READ_HEADS_SQL                                                                           \
-    "SELECT coalesce(r.epoch, d.epoch), coalesce(r.head, 0)"                                     \
-    " FROM unnest($1) WITH ORDINALITY n (name, place)"                                           \
-    " CROSS JOIN (SELECT max(epoch) AS epoch FROM epochs) d"                                     \
-    " LEFT JOIN LATERAL (SELECT epoch, head FROM rooms WHERE rooms.name = n.name LIMIT 1) r ON " \
-    "true"                                                                                       \
-    " ORDER BY n.place"
+#define READ_HEADS_SQL                                                                       \
+    "SELECT coalesce(r.epoch, d.epoch), coalesce(r.head, 0)"                                 \
+    " FROM unnest($1) WITH ORDINALITY n (name, place)"                                       \
+    " CROSS JOIN (SELECT max(epoch) AS epoch FROM epochs) d"                                 \
+    " LEFT JOIN LATERAL (SELECT epoch, head FROM rooms WHERE rooms.name = n.name LIMIT 1) r" \
+    " ON true ORDER BY n.place"
 
 #endif

@@ -5,9 +5,8 @@
 struct history {
     struct list link; /* member.histories */
     struct member *member;
-    struct turn turn; /* hub.histories */
-    uint8_t
-        told_plus; /* it waits for its turn to read a page that it was told of: 1 + its place in hub.histories_told */
+    struct turn turn;  /* hub.histories */
+    uint8_t told_plus; /* it has yet to read a page: 1 + its place in hub.histories_told */
     struct page_waiter page;
     struct timer deadline;
     uint64_t ack_id;

@@ -109,8 +109,8 @@ struct hub_world {
     void (*forward)(void *user, const struct contract_peer_key *to, struct bytes payload,
                     bool is_last);
     /*
-     * A number for the address that the client of @transport comes from: who asks for much makes those of other addresses wait no longer for
-     * it. 0: not known. NULL: of nobody.
+     * A number for the address that the client of @transport comes from: who asks for much makes those of other addresses
+     * wait no longer for it. 0: not known. NULL: of nobody.
      */
     uint32_t (*source)(void *user, const void *transport);
     void (*tell)(void *user, const struct hub_event *event);
@@ -135,9 +135,8 @@ struct hub_settings {
     uint32_t room_grace_ms;
     uint32_t presence_refresh_ms;
     uint32_t rooms_per_client_max;
-    uint32_t rooms_max; /* in memory */
-    uint32_t
-        rooms_per_source_max; /* of these, opened by those of one hub_world.source(); 0: there is no limit */
+    uint32_t rooms_max;            /* in memory */
+    uint32_t rooms_per_source_max; /* of these, for one hub_world.source(); 0: there is no limit */
     uint32_t joins_per_turn, catch_ups_per_turn, deliveries_per_turn, histories_per_turn,
         bytes_per_turn;                                         /* limits.h; tests have less */
     uint32_t presence_visits_per_turn, presence_rooms_per_turn; /* likewise */

@@ -60,7 +60,7 @@ struct hub {
 
     size_t idle_count;
     struct list idle_rooms;    /* that nothing needs, since longest first */
-    uint32_t *rooms_of_source; /* that are not idle, by their opener */
+    uint32_t *rooms_of_source; /* that are not idle, by room.source */
     size_t source_capacity;
 
     struct list dirty_rooms;   /* with news for their members, or with members that want to join */

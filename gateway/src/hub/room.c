@@ -545,7 +545,7 @@ static void count_for(struct room *room, uint32_t source)
                (capacity - hub->source_capacity) * sizeof(uint32_t));
         hub->source_capacity = capacity;
     }
-    room->opener = source;
+    room->source = source;
     hub->rooms_of_source[source]++;
 }
 
@@ -570,8 +570,8 @@ static const struct member *anybody(const struct room *room)
 void room_left_by(struct room *room, const struct member *member, uint64_t now_ms)
 {
     const struct member *other = anybody(room);
-    if (room->opener == member_client(member)->source && other != NULL) {
-        room->hub->rooms_of_source[room->opener]--;
+    if (room->source == member_client(member)->source && other != NULL) {
+        room->hub->rooms_of_source[room->source]--;
         count_for(room, member_client(other)->source);
     }
     room_maybe_idle(room, now_ms);
@@ -613,7 +613,7 @@ void room_free(struct room *room)
     timers_clear(hub->timers, &room->heads_timer);
     timers_clear(hub->timers, &room->grace_timer);
     if (list_is_empty(&room->idle)) {
-        hub->rooms_of_source[room->opener]--;
+        hub->rooms_of_source[room->source]--;
     }
     leave_idle(room);
     list_leave(&room->dirty);
@@ -676,7 +676,7 @@ void room_maybe_idle(struct room *room, uint64_t now_ms)
         list_is_empty(&room->batch)) {
         struct hub *hub = room->hub;
         if (list_is_empty(&room->idle)) {
-            hub->rooms_of_source[room->opener]--;
+            hub->rooms_of_source[room->source]--;
             list_append(&hub->idle_rooms, &room->idle);
             hub->idle_count++;
         }

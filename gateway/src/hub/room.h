@@ -71,7 +71,7 @@ struct room {
 
     struct timer grace_timer;
     struct list idle;          /* hub.idle_rooms, while nothing needs it */
-    uint32_t opener;           /* the client.source for which it counts, while it is not idle */
+    uint32_t source;           /* the client.source for which it counts, while it is not idle */
     struct presence *presence; /* NULL: nobody wants to know who is here */
     uint32_t epoch_count;
     struct contract_epoch_start *epochs; /* ascending, at most ROOM_EPOCHS_MAX */

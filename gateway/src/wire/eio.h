@@ -153,8 +153,7 @@ struct eio_settings {
     uint32_t outbox_bytes_max;
     struct eio_waits *waits;     /* of these sessions and no others; initialized */
     struct eio_inboxes *inboxes; /* likewise; NULL: without a bound */
-    uint64_t *
-        bytes_written; /* grows by what eio_session_advance() is told, of all sessions; NULL: nobody wants to know */
+    uint64_t *bytes_written;     /* grows by what all sessions are advanced; NULL: not counted */
     struct eio_callbacks callbacks;
 };
 
