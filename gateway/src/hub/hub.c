@@ -67,10 +67,16 @@ void hub_free(struct hub *hub)
         return;
     }
     client_reap(hub);
-    size_t cursor = 0;
-    for (struct room *room; (room = map_next(&hub->rooms, &cursor)) != NULL; cursor = 0) {
-        room_free(room);
+    /* The map must not change while it is walked, and walking it anew for each room would take minutes for many. */
+    size_t cursor = 0, count = 0;
+    struct room **rooms = mem_alloc((hub->rooms.count + 1) * sizeof(struct room *));
+    for (struct room *room; (room = map_next(&hub->rooms, &cursor)) != NULL;) {
+        rooms[count++] = room;
     }
+    while (count > 0) {
+        room_free(rooms[--count]);
+    }
+    free(rooms);
     room_cancel_heads(hub);
     timers_clear(hub->timers, &hub->deadline_timer);
     timers_clear(hub->timers, &hub->ack_timer);
